@@ -1,0 +1,154 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One package, one target per room. A room may depend only on rooms listed before it
+// (`scripts/check-rooms` verifies that against the imports).
+//
+// PACKET_AGENT_ROOMS=light leaves out what needs the HTTP client, the server framework and SQLite, because
+// `swift test --filter X` compiles every test target of a package. Use it with `--scratch-path .build-light`.
+let light = Context.environment["PACKET_AGENT_ROOMS"] == "light"
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+let cSettings: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioFoundation = Target.Dependency.product(name: "NIOFoundationEssentialsCompat", package: "swift-nio")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
+let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+
+func cRoom(_ name: String) -> Target {
+    .target(name: name, cSettings: cSettings)
+}
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies,
+        path: "Tests/\(name)Tests", exclude: [], swiftSettings: swiftSettings)
+}
+
+var targets: [Target] = [
+    cRoom("CLinux"),
+    cRoom("CNVML"),
+    cRoom("CSystemd"),
+    room("Effects", []),
+    room("LinuxKit", ["CLinux", "CSystemd", "Effects", system, logging]),
+    room("Configuration", ["LinuxKit", toml]),
+    room("Storage", ["CLinux", "Effects", "LinuxKit", system]),
+    room("Catalog", ["LinuxKit", "Storage", system]),
+    room("AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
+    room("Environment", ["LinuxKit", "Configuration", "Storage", "Catalog"]),
+    room("Boot", ["Effects", "LinuxKit", "Configuration", "Storage", "Environment", crypto]),
+    room("GPU", ["CLinux", "CNVML", "Effects", "LinuxKit"]),
+    room("UsageRecord", [crypto]),
+    room("Metering", ["Effects", "UsageRecord"]),
+    room("Ledger", ["UsageRecord"]),
+    room("ControlPlaneAPI", ["UsageRecord"]),
+    tests(of: "LinuxKit", ["Effects", system, logging]),
+    tests(of: "Configuration", ["LinuxKit"]),
+    tests(of: "Storage", ["LinuxKit", "CLinux", system]),
+    tests(of: "Catalog", ["LinuxKit", "Storage", system]),
+    tests(of: "AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
+    tests(of: "Environment", ["LinuxKit", "Configuration", "Storage", "Catalog"]),
+    tests(of: "Boot", ["Effects", "LinuxKit", "Configuration", "Storage", "Environment"]),
+    tests(of: "GPU", ["CNVML", "Effects", "LinuxKit"]),
+    tests(of: "UsageRecord"),
+    tests(of: "Metering", ["Effects", "UsageRecord"]),
+    tests(of: "Ledger", ["UsageRecord"]),
+    tests(of: "ControlPlaneAPI", ["UsageRecord"]),
+    .testTarget(
+        name: "Simulation", dependencies: ["Effects", "UsageRecord", "Metering", "Ledger"],
+        path: "Tests/Simulation", swiftSettings: swiftSettings),
+]
+var products: [Product] = []
+var dependencies: [Package.Dependency] = [
+    .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+    .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
+]
+
+if !light {
+    targets += [
+        room("Delivery", ["Effects", "LinuxKit", "UsageRecord", "Metering", "ControlPlaneAPI", httpClient, nioCore, nioPosix, nioHTTP1, logging]),
+        room("LocalAPI", ["LinuxKit", "ControlPlaneAPI", httpClient, nioCore, nioPosix, nioHTTP1, logging]),
+        room(
+            "Doctor",
+            [
+                "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
+                "UsageRecord", "ControlPlaneAPI", "LocalAPI",
+            ]),
+        room(
+            "AgentService",
+            [
+                "CLinux", "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
+                "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", lifecycle, logging, nioPosix,
+            ]),
+        program(
+            "packet-agent",
+            [
+                "CLinux", "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
+                "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService", arguments,
+                logging, system,
+            ]),
+        program(
+            "packet-control",
+            ["UsageRecord", "Ledger", "ControlPlaneAPI", hummingbird, grdb, arguments, logging, nioCore]),
+        tests(of: "Delivery", ["Effects", "UsageRecord", "Metering", "ControlPlaneAPI", nioCore, nioPosix, nioHTTP1]),
+        tests(of: "LocalAPI", ["LinuxKit"]),
+        tests(
+            of: "Doctor",
+            [
+                "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
+                "ControlPlaneAPI", "LocalAPI",
+            ]),
+        .testTarget(
+            name: "PacketControlTests",
+            dependencies: [
+                .target(name: "packet-control"), "UsageRecord", "Ledger", "ControlPlaneAPI", hummingbird,
+                hummingbirdTesting, grdb,
+            ],
+            path: "Tests/PacketControlTests", swiftSettings: swiftSettings),
+    ]
+    products += [
+        .executable(name: "packet-agent", targets: ["packet-agent"]),
+        .executable(name: "packet-control", targets: ["packet-control"]),
+    ]
+    dependencies += [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+    ]
+}
+
+let package = Package(
+    name: "packet-agent",
+    products: products,
+    dependencies: dependencies,
+    targets: targets,
+    cLanguageStandard: .gnu11,
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,3 @@
+#ifndef CNVML_H
+#define CNVML_H
+#endif

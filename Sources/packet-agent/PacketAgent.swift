@@ -1,0 +1,1 @@
+@main struct PacketAgent { static func main() {} }

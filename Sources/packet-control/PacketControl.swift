@@ -1,0 +1,1 @@
+@main struct PacketControl { static func main() {} }
