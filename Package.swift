@@ -20,7 +20,6 @@ let cSettings: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-We
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
-let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
@@ -53,7 +52,7 @@ var targets: [Target] = [
     cRoom("CSystemd"),
     room("Effects", []),
     room("LinuxKit", ["CLinux", "CSystemd", "Effects", system, logging]),
-    room("Configuration", ["LinuxKit", toml]),
+    room("Configuration", ["LinuxKit"]),
     room("Storage", ["CLinux", "Effects", "LinuxKit", system]),
     room("Catalog", ["LinuxKit", "Storage", system]),
     room("AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
@@ -85,12 +84,16 @@ var dependencies: [Package.Dependency] = [
     .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
     .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
     .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
-    .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
 ]
 
 if !light {
     targets += [
-        room("Delivery", ["Effects", "LinuxKit", "UsageRecord", "Metering", "ControlPlaneAPI", httpClient, nioCore, nioPosix, nioHTTP1, logging]),
+        room(
+            "Delivery",
+            [
+                "Effects", "LinuxKit", "UsageRecord", "Metering", "ControlPlaneAPI", httpClient, nioCore, nioPosix,
+                nioHTTP1, logging,
+            ]),
         room("LocalAPI", ["LinuxKit", "ControlPlaneAPI", httpClient, nioCore, nioPosix, nioHTTP1, logging]),
         room(
             "Doctor",
@@ -101,14 +104,18 @@ if !light {
         room(
             "AgentService",
             [
-                "CLinux", "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
-                "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", lifecycle, logging, nioPosix,
+                "CLinux", "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot",
+                "GPU",
+                "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", lifecycle, logging,
+                nioPosix,
             ]),
         program(
             "packet-agent",
             [
-                "CLinux", "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
-                "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService", arguments,
+                "CLinux", "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot",
+                "GPU",
+                "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService",
+                arguments,
                 logging, system,
             ]),
         program(
@@ -149,6 +156,5 @@ let package = Package(
     products: products,
     dependencies: dependencies,
     targets: targets,
-    cLanguageStandard: .gnu11,
-    cxxLanguageStandard: .cxx17
+    cLanguageStandard: .gnu11
 )

@@ -128,7 +128,9 @@ public final class LocalDirectory: DurableDirectory {
         let descriptor = try descriptor(of: name)
         var written = 0
         while written < bytes.count {
-            let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written) }
+            let count = bytes.withUnsafeBytes {
+                write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written)
+            }
             if count < 0 {
                 if errno == EINTR { continue }
                 throw DiskError(operation: "append", name: name, code: errno)
@@ -163,12 +165,16 @@ public final class LocalDirectory: DurableDirectory {
 
     /// Cuts a file to `size` bytes.
     public func truncate(_ name: String, to size: Int) throws(DiskError) {
-        guard Glibc.truncate(full(name), size) == 0 else { throw DiskError(operation: "truncate", name: name, code: errno) }
+        guard Glibc.truncate(full(name), size) == 0 else {
+            throw DiskError(operation: "truncate", name: name, code: errno)
+        }
     }
 
     /// Replaces `target` by `name` atomically.
     public func rename(_ name: String, to target: String) throws(DiskError) {
-        guard Glibc.rename(full(name), full(target)) == 0 else { throw DiskError(operation: "rename", name: name, code: errno) }
+        guard Glibc.rename(full(name), full(target)) == 0 else {
+            throw DiskError(operation: "rename", name: name, code: errno)
+        }
         forget(name)
         forget(target)
     }
@@ -176,6 +182,8 @@ public final class LocalDirectory: DurableDirectory {
     /// Removes a file; one that does not exist is not an error.
     public func remove(_ name: String) throws(DiskError) {
         forget(name)
-        guard unlink(full(name)) == 0 || errno == ENOENT else { throw DiskError(operation: "remove", name: name, code: errno) }
+        guard unlink(full(name)) == 0 || errno == ENOENT else {
+            throw DiskError(operation: "remove", name: name, code: errno)
+        }
     }
 }

@@ -9,17 +9,22 @@ public enum AtomicFile {
     ///
     /// - Parameter mode: permissions of a file that did not exist.
     /// - Throws: ``LinuxError``; `ELOOP` when the path is a symbolic link. The old file is then untouched.
-    public static func write(_ contents: some Collection<UInt8>, to path: String, mode: UInt32 = 0o644) throws(LinuxError) {
+    public static func write(_ contents: some Collection<UInt8>, to path: String, mode: UInt32 = 0o644)
+        throws(LinuxError)
+    {
         let existing = try? FileStatus(path)
         if existing?.kind == .symbolicLink { throw LinuxError("replace", path, code: ELOOP) }
         if let existing, existing.kind != .regular { throw LinuxError("replace", path, code: EINVAL) }
         let directory = parent(of: path)
-        let temporary = "\(directory)/.\(path.split(separator: "/").last ?? "file").\(getpid()).\(UInt32.random(in: .min ... .max)).tmp"
+        let temporary =
+            "\(directory)/.\(path.split(separator: "/").last ?? "file").\(getpid()).\(UInt32.random(in: .min ... .max)).tmp"
         do throws(LinuxError) {
             let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
             try file.writeAll(contents)
             if let existing {
-                guard fchown(file.number, existing.uid, existing.gid) == 0 else { throw LinuxError("set owner of", temporary, code: errno) }
+                guard fchown(file.number, existing.uid, existing.gid) == 0 else {
+                    throw LinuxError("set owner of", temporary, code: errno)
+                }
             }
             guard fchmod(file.number, existing?.permissions ?? mode) == 0 else {
                 throw LinuxError("set mode of", temporary, code: errno)

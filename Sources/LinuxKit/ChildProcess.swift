@@ -21,7 +21,8 @@ public final class ChildProcess: Sendable {
 
         /// Describes a program to start.
         public init(
-            executable: String, arguments: [String] = [], environment: [String: String], workingDirectory: String? = nil,
+            executable: String, arguments: [String] = [], environment: [String: String],
+            workingDirectory: String? = nil,
             descriptors: (input: Int32?, output: Int32?, error: Int32?) = (nil, nil, nil), newSession: Bool = true
         ) {
             self.executable = executable
@@ -90,7 +91,9 @@ public final class ChildProcess: Sendable {
         let environment = specification.environment.map { "\($0.key)=\($0.value)" }
         var pid = pid_t()
         let result = withCStrings(arguments) { argv in
-            withCStrings(environment) { envp in posix_spawn(&pid, specification.executable, &actions, &attributes, argv, envp) }
+            withCStrings(environment) { envp in
+                posix_spawn(&pid, specification.executable, &actions, &attributes, argv, envp)
+            }
         }
         guard result == 0 else { throw LinuxError("start", specification.executable, code: result) }
         return ChildProcess(pid: pid)

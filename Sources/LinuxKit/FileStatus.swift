@@ -4,7 +4,9 @@ import Glibc
 /// What statx(2) says of a file.
 public struct FileStatus: Sendable, Equatable {
     /// The kind of a file (inode(7)).
-    public enum Kind: Sendable, Equatable { case regular, directory, symbolicLink, characterDevice, blockDevice, fifo, socket, other }
+    public enum Kind: Sendable, Equatable {
+        case regular, directory, symbolicLink, characterDevice, blockDevice, fifo, socket, other
+    }
 
     /// A point in time of a file system's clock.
     public struct Time: Sendable, Equatable, Hashable, Comparable {
@@ -66,7 +68,9 @@ public struct FileStatus: Sendable, Equatable {
     public static let currentDirectory: Int32 = -100
 
     /// The status of a path (statx(2)), relative to `directory` when the path is.
-    public init(_ path: String, relativeTo directory: Int32 = Self.currentDirectory, mode: Mode = .noFollow) throws(LinuxError) {
+    public init(_ path: String, relativeTo directory: Int32 = Self.currentDirectory, mode: Mode = .noFollow)
+        throws(LinuxError)
+    {
         var raw = clinux_status()
         let flags: Int32 =
             switch mode {

@@ -36,7 +36,9 @@ public enum Batch {
         guard body.count <= maximumBytes else { throw RecordError("the batch is larger than \(maximumBytes) bytes") }
         var scanner = Scanner(bytes: body)
         let elements = try scanner.array()
-        guard elements.count <= maximumEvents else { throw RecordError("the batch has more than \(maximumEvents) events") }
+        guard elements.count <= maximumEvents else {
+            throw RecordError("the batch has more than \(maximumEvents) events")
+        }
         return elements
     }
 
@@ -74,7 +76,11 @@ public enum Batch {
                 let byte = bytes[position]
                 position += 1
                 if inString {
-                    if byte == UInt8(ascii: "\\") { position += 1 } else if byte == UInt8(ascii: "\"") { inString = false }
+                    if byte == UInt8(ascii: "\\") {
+                        position += 1
+                    } else if byte == UInt8(ascii: "\"") {
+                        inString = false
+                    }
                     continue
                 }
                 switch byte {

@@ -61,8 +61,11 @@ public enum CloudEvent {
         let data = event.data
         guard event.specversion == "1.0" else { throw RecordError("specversion is not 1.0") }
         guard event.id == "\(data.epoch):\(data.seq)" else { throw RecordError("id is not EPOCH:SEQ of its data") }
-        guard event.source == source(ofPod: data.pod_uid) else { throw RecordError("source does not name the pod of its data") }
-        guard data.epoch.utf8.count == 32, data.epoch.utf8.allSatisfy({ (48...57).contains($0) || (97...102).contains($0) })
+        guard event.source == source(ofPod: data.pod_uid) else {
+            throw RecordError("source does not name the pod of its data")
+        }
+        guard data.epoch.utf8.count == 32,
+            data.epoch.utf8.allSatisfy({ (48...57).contains($0) || (97...102).contains($0) })
         else { throw RecordError("epoch is not 32 lower-case hexadecimal digits") }
         guard data.start_ms < data.end_ms else { throw RecordError("the span is empty or ends before it starts") }
         guard (1...128).contains(data.gpu_uuid.utf8.count), (1...128).contains(data.pod_uid.utf8.count),
@@ -70,7 +73,8 @@ public enum CloudEvent {
         else { throw RecordError("gpu_uuid, pod_uid or boot_id has an impossible length") }
         return UsageRecord(
             podUID: data.pod_uid, epoch: data.epoch, seq: data.seq, gpuUUID: data.gpu_uuid, bootID: data.boot_id,
-            startMilliseconds: data.start_ms, endMilliseconds: data.end_ms, endRealtimeMilliseconds: data.end_realtime_ms,
+            startMilliseconds: data.start_ms, endMilliseconds: data.end_ms,
+            endRealtimeMilliseconds: data.end_realtime_ms,
             content: try content(event))
     }
 
@@ -83,10 +87,13 @@ public enum CloudEvent {
             }
             return .gap(cause)
         case intervalType:
-            guard let observed = data.observed_ms, let samples = data.samples, let expected = data.expected_samples else {
+            guard let observed = data.observed_ms, let samples = data.samples, let expected = data.expected_samples
+            else {
                 throw RecordError("observed_ms, samples or expected_samples is missing")
             }
-            guard observed <= data.end_ms - data.start_ms else { throw RecordError("observed_ms is longer than the span") }
+            guard observed <= data.end_ms - data.start_ms else {
+                throw RecordError("observed_ms is longer than the span")
+            }
             if let busy = data.busy_ms, busy > observed { throw RecordError("busy_ms is longer than observed_ms") }
             return .interval(
                 .init(

@@ -19,7 +19,10 @@ import Testing
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<2000 {
             let bytes = (0..<Int.random(in: 0..<40)).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
-            #expect(!TerminalText.escape(bytes: bytes).unicodeScalars.contains { $0.value < 0x20 || (0x7f..<0xa0).contains($0.value) })
+            #expect(
+                !TerminalText.escape(bytes: bytes).unicodeScalars.contains {
+                    $0.value < 0x20 || (0x7f..<0xa0).contains($0.value)
+                })
         }
     }
 }
@@ -57,7 +60,10 @@ import Testing
         var names: [String] = []
         let handle = try #require(opendir(directory))
         while let entry = readdir(handle) {
-            names.append(withUnsafePointer(to: entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } })
+            names.append(
+                withUnsafePointer(to: entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                })
         }
         closedir(handle)
         #expect(names.sorted() == [".", "..", "sub"])
@@ -67,14 +73,17 @@ import Testing
 @Suite struct ChildProcessTests {
     @Test func outputAndExitStatusAreCaptured() throws {
         let captured = try ChildProcess.capture(
-            .init(executable: "/bin/sh", arguments: ["-c", "echo $A; exit 7"], environment: ["A": "b c"]), milliseconds: 10_000)
+            .init(executable: "/bin/sh", arguments: ["-c", "echo $A; exit 7"], environment: ["A": "b c"]),
+            milliseconds: 10_000)
         #expect(captured.output == Array("b c\n".utf8))
         #expect(captured.termination == .exited(7))
     }
 
     @Test func theDeadlineEndsTheWholeGroup() throws {
         let captured = try ChildProcess.capture(
-            .init(executable: "/bin/sh", arguments: ["-c", "trap '' TERM; sleep 60 & sleep 60"], environment: ["PATH": "/usr/bin:/bin"]),
+            .init(
+                executable: "/bin/sh", arguments: ["-c", "trap '' TERM; sleep 60 & sleep 60"],
+                environment: ["PATH": "/usr/bin:/bin"]),
             milliseconds: 50)
         #expect(captured.timedOut)
         #expect(captured.termination == .signalled(SIGKILL))

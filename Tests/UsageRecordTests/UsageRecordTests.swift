@@ -4,7 +4,8 @@ import UsageRecord
 func sample(seq: UInt64 = 7, content: UsageRecord.Content? = nil) -> UsageRecord {
     UsageRecord(
         podUID: "4c1f7c4e-0000-4000-8000-000000000001", epoch: String(repeating: "0af3", count: 8), seq: seq,
-        gpuUUID: "GPU-11111111-2222-3333-4444-555555555555", bootID: "b", startMilliseconds: 1000, endMilliseconds: 61_000,
+        gpuUUID: "GPU-11111111-2222-3333-4444-555555555555", bootID: "b", startMilliseconds: 1000,
+        endMilliseconds: 61_000,
         endRealtimeMilliseconds: 1_795_475_167_089,
         content: content
             ?? .interval(
@@ -50,7 +51,7 @@ func sample(seq: UInt64 = 7, content: UsageRecord.Content? = nil) -> UsageRecord
         ("\"observed_ms\":60000", "\"observed_ms\":60001", "longer than the span"),
         ("\"busy_ms\":30000", "\"busy_ms\":60001", "longer than observed_ms"),
         ("\"seq\":7", "\"seq\":8", "id is not"),
-        ("\"seq\":7", "\"seq\":-7", "data.seq has the wrong type"),
+        ("\"seq\":7", "\"seq\":\"7\"", "data.seq has the wrong type"),
         ("usage.v1", "usage.v9", "type is unknown"),
         ("\"samples\":60,", "", "is missing"),
     ]) func aBrokenEventIsNamed(find: String, replace: String, reason: String) {
@@ -79,7 +80,8 @@ func sample(seq: UInt64 = 7, content: UsageRecord.Content? = nil) -> UsageRecord
         for _ in 0..<3000 {
             var bytes = valid
             for _ in 0..<Int.random(in: 1...6, using: &generator) {
-                bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: .min ... .max, using: &generator)
+                bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(
+                    in: .min ... .max, using: &generator)
             }
             for part in (try? Batch.split(bytes)) ?? [] { _ = try? CloudEvent.decode(part) }
             _ = Acknowledgement.parse(bytes)

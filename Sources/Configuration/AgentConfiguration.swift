@@ -1,0 +1,142 @@
+/// The agent's configuration: one tree in which every value has a default.
+///
+/// Read from TOML (``AgentConfiguration/load(path:environment:)``); every key can be overridden by a `PACKET_AGENT_*`
+/// variable. ``Setting/all`` is the one table of keys: reading, overriding, showing and documenting all use it.
+public struct AgentConfiguration: Sendable, Equatable {
+    /// Where the control plane is.
+    public struct ControlPlane: Sendable, Equatable {
+        /// Base URL, `http://` or `https://`; empty when there is none.
+        public var url = ""
+        /// The pod's UID as Kubernetes and the control plane know it.
+        public var podUID = ""
+        /// File with the pod's bearer token.
+        public var tokenFile = "/run/secrets/packet-agent/token"
+        /// File with additional certificate authorities in PEM; empty for the system's.
+        public var caFile = ""
+    }
+
+    /// The agent itself.
+    public struct Agent: Sendable, Equatable {
+        /// Spool, image baseline, change journal. Local disk.
+        public var stateDirectory = "/var/lib/packet-agent"
+        /// Socket, env.sh, boot.json, setup logs. Local, emptied at container start.
+        public var runtimeDirectory = "/run/packet-agent"
+        /// `trace`, `debug`, `info`, `notice`, `warning`, `error` or `critical`.
+        public var logLevel = "info"
+        /// The container image's name, reported to the control plane.
+        public var image = ""
+    }
+
+    /// Volumes.
+    public struct Storage: Sendable, Equatable {
+        /// Mount points where a volume is expected, whether mounted or not.
+        public var volumes: [String] = []
+        /// The volume that the environment points to: a name or a mount point; empty lets the agent choose.
+        public var primaryVolume = ""
+        /// Seconds that boot waits for an expected volume.
+        public var volumeWaitSeconds = 30
+        /// Milliseconds after which a volume that does not answer is called stuck.
+        public var probeTimeoutMilliseconds = 1500
+    }
+
+    /// Environment variables for the user's sessions.
+    public struct Environment: Sendable, Equatable {
+        /// Whether variables are set at all.
+        public var enabled = true
+        /// Variables of the container that are kept although they point to an ephemeral layer.
+        public var keep: [String] = []
+        /// `auto`, `always` or `never`: whether PYTHONPATH gets the volume's `pip-packages`.
+        public var pythonPath = "auto"
+    }
+
+    /// The volume's set-up script.
+    public struct Setup: Sendable, Equatable {
+        /// Whether it is run at boot.
+        public var enabled = true
+        /// Its path relative to the volume.
+        public var script = "setup.sh"
+        /// Seconds after which it is ended; 0 for no limit.
+        public var timeoutSeconds = 0
+        /// Users whose script is run besides root and the owner of the volume's root.
+        public var allowedOwners: [Int] = []
+    }
+
+    /// GPU sampling.
+    public struct GPU: Sendable, Equatable {
+        /// Whether GPUs are sampled.
+        public var enabled = true
+        /// NVML's name or path, as for dlopen(3).
+        public var library = "libnvidia-ml.so.1"
+        /// Milliseconds between samples.
+        public var sampleIntervalMilliseconds = 1000
+    }
+
+    /// Usage records.
+    public struct Metering: Sendable, Equatable {
+        /// Whether records are made.
+        public var enabled = true
+        /// Seconds in one interval.
+        public var intervalSeconds = 60
+        /// Seconds between durable marks of the open intervals: the most that a crash leaves unobserved.
+        public var checkpointSeconds = 10
+        /// Size limit of the spool in MiB.
+        public var spoolLimitMiB = 64
+    }
+
+    /// Where the control plane is.
+    public var controlPlane = ControlPlane()
+    /// The agent itself.
+    public var agent = Agent()
+    /// Volumes.
+    public var storage = Storage()
+    /// Environment variables for the user's sessions.
+    public var environment = Environment()
+    /// The volume's set-up script.
+    public var setup = Setup()
+    /// GPU sampling.
+    public var gpu = GPU()
+    /// Usage records.
+    public var metering = Metering()
+
+    /// The defaults.
+    public init() {}
+
+    /// Where the configuration is read from unless `PACKET_AGENT_CONFIG` says otherwise.
+    public static let defaultPath = "/etc/packet-agent/config.toml"
+}
+
+/// The rule for the primary volume, the one that the environment points to.
+public enum PrimaryVolume {
+    /// Why there is or is not one.
+    public enum Choice: Sendable, Equatable {
+        /// The index of the chosen volume and why it was chosen.
+        case chosen(index: Int, why: String)
+        /// None, and why.
+        case none(why: String)
+    }
+
+    /// Configured, else named by the snapshot, else the only one, else none (DESIGN, Words).
+    ///
+    /// - Parameter volumes: name and mount point of each volume that can be used.
+    public static func choose(
+        configured: String, snapshot: String?, volumes: [(name: String, mountPoint: String)]
+    ) -> Choice {
+        func index(of wanted: String) -> Int? {
+            volumes.firstIndex { $0.mountPoint == wanted } ?? volumes.firstIndex { $0.name == wanted }
+        }
+        if !configured.isEmpty {
+            guard let found = index(of: configured) else {
+                return .none(why: "the configured primary volume \(configured) is not mounted")
+            }
+            return .chosen(index: found, why: "configured (storage.primary_volume)")
+        }
+        if let snapshot, let found = index(of: snapshot) { return .chosen(index: found, why: "named by the snapshot") }
+        switch volumes.count {
+        case 0: return .none(why: "no volume is mounted")
+        case 1: return .chosen(index: 0, why: "the only volume")
+        default:
+            let names = volumes.map(\.name).joined(separator: ", ")
+            return .none(why: "several volumes are mounted (\(names)); set storage.primary_volume")
+        }
+    }
+}

@@ -1,0 +1,154 @@
+@testable import Configuration
+import Testing
+
+@Suite struct ConfigurationFileTests {
+    @Test func anEmptyFileGivesTheDefaults() {
+        let loaded = AgentConfiguration.read("", source: "c.toml")
+        #expect(loaded.configuration == AgentConfiguration() && loaded.errors.isEmpty)
+    }
+
+    @Test func valuesAreRead() {
+        let loaded = AgentConfiguration.read(
+            """
+            [storage]
+            volumes = ["/mnt/my-storage"]
+            [gpu]
+            sample_interval_ms = 500
+            [setup]
+            enabled = false
+            allowed_owners = [1000]
+            """, source: "c.toml")
+        #expect(loaded.errors.isEmpty)
+        #expect(loaded.configuration.storage.volumes == ["/mnt/my-storage"])
+        #expect(loaded.configuration.gpu.sampleIntervalMilliseconds == 500)
+        #expect(loaded.configuration.setup.allowedOwners == [1000] && !loaded.configuration.setup.enabled)
+        #expect(loaded.origins["gpu.sample_interval_ms"] == "c.toml")
+    }
+
+    @Test(arguments: [
+        ("[gpu]\nsample_interval_ms = 5", "c.toml:2:1: gpu.sample_interval_ms must be from 250 to 60000"),
+        ("[gpu]\n\n  library = 7", "c.toml:3:3: gpu.library must be a string"),
+        ("[gpu]\nlibary = \"x\"", "c.toml:2:1: unknown key \"libary\" in [gpu]; did you mean \"library\"?"),
+        ("# x\n [stroage]\n", "c.toml:2:3: unknown table or key \"stroage\"; did you mean \"storage\"?"),
+        ("gpu = 1", "c.toml:1:1: \"gpu\" must be a table: write [gpu]"),
+        ("[storage]\nvolumes = [\"mnt\"]", "c.toml:2:1: storage.volumes must be an absolute path"),
+        ("[setup]\nscript = \"../x\"", "c.toml:2:1: setup.script must be a relative path without \"..\""),
+    ]) func aMistakeIsNamedWithLineAndColumn(text: String, message: String) {
+        #expect(AgentConfiguration.read(text, source: "c.toml").errors.map(\.description) == [message])
+    }
+
+    @Test func aSyntaxErrorHasItsPlaceAndKeepsTheDefaults() {
+        let loaded = AgentConfiguration.read("[gpu]\nlibrary = \"x\nenabled = true\n", source: "c.toml")
+        #expect(loaded.errors.count == 1 && loaded.errors.first?.line == 2)
+        #expect(loaded.configuration == AgentConfiguration())
+    }
+
+    @Test func oneMistakeLeavesTheOtherKeys() {
+        let loaded = AgentConfiguration.read("[gpu]\nenabled = 3\nlibrary = \"/x.so\"", source: "c.toml")
+        #expect(loaded.configuration.gpu.library == "/x.so" && loaded.errors.count == 1)
+    }
+
+    @Test func variablesOverrideTheFile() {
+        let loaded = AgentConfiguration.load(
+            path: "/nonexistent/config.toml",
+            environment: [
+                "PACKET_AGENT_METERING_INTERVAL_S": "5", "PACKET_AGENT_STORAGE_VOLUMES": "/mnt/a,/mnt/b",
+                "PACKET_AGENT_GPU_ENABLED": "maybe", "PACKET_AGENT_TYPO": "1",
+            ])
+        #expect(loaded.configuration.metering.intervalSeconds == 5)
+        #expect(loaded.configuration.storage.volumes == ["/mnt/a", "/mnt/b"])
+        #expect(
+            loaded.errors.map(\.description) == [
+                "PACKET_AGENT_GPU_ENABLED: must be true or false", "PACKET_AGENT_TYPO: no such setting",
+            ])
+    }
+
+    @Test func everySettingHasItsOwnNameAndRoundTrips() {
+        #expect(Set(Setting.all.map(\.path)).count == Setting.all.count)
+        #expect(Set(Setting.all.map(\.variable)).count == Setting.all.count)
+    }
+
+    @Test func randomTextNeverCrashesTheReader() {
+        let pieces = [
+            "[gpu]", "[", "]", "=", "\"", "'''", "\n", "library", "1", "#", "\u{0}", "é", ".", "{", "enabled = true",
+        ]
+        for _ in 0..<2000 {
+            let text = (0..<Int.random(in: 0..<20)).compactMap { _ in pieces.randomElement() }.joined()
+            _ = AgentConfiguration.read(text, source: "c.toml")
+        }
+    }
+}
+
+@Suite struct TOMLDocumentTests {
+    private func values(_ text: String) throws -> [String: TOMLDocument.Value] {
+        Dictionary(
+            uniqueKeysWithValues: try TOMLDocument(text).entries.map { ($0.path.joined(separator: "."), $0.value) })
+    }
+
+    @Test func theSpellingsOfTOMLAreRead() throws {
+        let read = try values(
+            """
+            a.b = "x\\u00e9\\n" # comment
+            'c d' = 'no \\escape'
+            e = [ 1, 0x1F, # inside
+              -2_000, ]
+            f = { g = true, h.i = "j" }
+            [k]
+            l = \"""
+            two
+            lines\"""
+            m = 1979-05-27T07:32:00Z
+            """)
+        #expect(read["a.b"] == .string("xé\n"))
+        #expect(read["c d"] == .string("no \\escape"))
+        #expect(read["e"] == .array([.integer(1), .integer(31), .integer(-2000)]))
+        #expect(read["f.g"] == .boolean(true) && read["f.h.i"] == .string("j"))
+        #expect(read["k.l"] == .string("two\nlines"))
+        #expect(read["k.m"] == .other("1979-05-27T07:32:00Z"))
+    }
+
+    @Test(arguments: [
+        ("a = ", 1, 5), (".a = 1", 1, 1), ("a = 1 b", 1, 7), ("a = [1,\n2", 2, 2), ("\n[a\nb = 1", 2, 3),
+        ("a = 1\na = 2", 2, 1), ("a = yes", 1, 5), ("a = \"\\q\"", 1, 7), ("a = 'x", 1, 5),
+    ]) func aSyntaxErrorHasItsPlace(text: String, line: Int, column: Int) {
+        let error = #expect(throws: TOMLDocument.SyntaxError.self) { try TOMLDocument(text) }
+        #expect(error?.place == .init(line: line, column: column), "\(String(describing: error))")
+    }
+
+    @Test func deepNestingIsRefusedWithoutExhaustingTheStack() {
+        #expect(throws: TOMLDocument.SyntaxError.self) {
+            try TOMLDocument("a = " + String(repeating: "[", count: 100_000))
+        }
+    }
+}
+
+@Suite struct PrimaryVolumeTests {
+    let two = [(name: "a", mountPoint: "/mnt/a"), (name: "b", mountPoint: "/mnt/b")]
+
+    @Test func theConfiguredOneWins() {
+        #expect(
+            PrimaryVolume.choose(configured: "b", snapshot: "a", volumes: two)
+                == .chosen(index: 1, why: "configured (storage.primary_volume)"))
+        #expect(
+            PrimaryVolume.choose(configured: "/mnt/b", snapshot: nil, volumes: two)
+                == .chosen(index: 1, why: "configured (storage.primary_volume)"))
+    }
+
+    @Test func aConfiguredOneThatIsAbsentIsNotReplacedByAnother() {
+        #expect(
+            PrimaryVolume.choose(configured: "c", snapshot: nil, volumes: two)
+                == .none(why: "the configured primary volume c is not mounted"))
+    }
+
+    @Test func theSnapshotsThenTheOnlyOne() {
+        #expect(
+            PrimaryVolume.choose(configured: "", snapshot: "b", volumes: two)
+                == .chosen(index: 1, why: "named by the snapshot"))
+        #expect(
+            PrimaryVolume.choose(configured: "", snapshot: nil, volumes: [two[0]])
+                == .chosen(index: 0, why: "the only volume"))
+        #expect(
+            PrimaryVolume.choose(configured: "", snapshot: nil, volumes: two)
+                == .none(why: "several volumes are mounted (a, b); set storage.primary_volume"))
+    }
+}
