@@ -52,24 +52,24 @@ var targets: [Target] = [
     cRoom("CSystemd"),
     room("Effects", []),
     room("LinuxKit", ["CLinux", "CSystemd", "Effects", system, logging]),
-    room("Configuration", ["LinuxKit"]),
+    room("Settings", ["LinuxKit"]),
     room("Storage", ["CLinux", "Effects", "LinuxKit", system]),
     room("Catalog", ["LinuxKit", "Storage", system]),
     room("AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
-    room("Environment", ["LinuxKit", "Configuration", "Storage", "Catalog"]),
-    room("Boot", ["Effects", "LinuxKit", "Configuration", "Storage", "Environment", crypto]),
+    room("Environment", ["LinuxKit", "Settings", "Storage", "Catalog"]),
+    room("Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment", crypto]),
     room("GPU", ["CLinux", "CNVML", "Effects", "LinuxKit"]),
     room("UsageRecord", [crypto]),
     room("Metering", ["Effects", "UsageRecord"]),
     room("Ledger", ["UsageRecord"]),
     room("ControlPlaneAPI", ["UsageRecord"]),
     tests(of: "LinuxKit", ["Effects", system, logging]),
-    tests(of: "Configuration", ["LinuxKit"]),
+    tests(of: "Settings", ["LinuxKit"]),
     tests(of: "Storage", ["LinuxKit", "CLinux", system]),
     tests(of: "Catalog", ["LinuxKit", "Storage", system]),
     tests(of: "AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
-    tests(of: "Environment", ["LinuxKit", "Configuration", "Storage", "Catalog"]),
-    tests(of: "Boot", ["Effects", "LinuxKit", "Configuration", "Storage", "Environment"]),
+    tests(of: "Environment", ["LinuxKit", "Settings", "Storage", "Catalog"]),
+    tests(of: "Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment"]),
     tests(of: "GPU", ["CNVML", "Effects", "LinuxKit"]),
     tests(of: "UsageRecord"),
     tests(of: "Metering", ["Effects", "UsageRecord"]),
@@ -98,13 +98,13 @@ if !light {
         room(
             "Doctor",
             [
-                "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
+                "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
                 "UsageRecord", "ControlPlaneAPI", "LocalAPI",
             ]),
         room(
             "AgentService",
             [
-                "CLinux", "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot",
+                "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Environment", "Boot",
                 "GPU",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", lifecycle, logging,
                 nioPosix,
@@ -112,7 +112,7 @@ if !light {
         program(
             "packet-agent",
             [
-                "CLinux", "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot",
+                "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Environment", "Boot",
                 "GPU",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService",
                 arguments,
@@ -126,7 +126,7 @@ if !light {
         tests(
             of: "Doctor",
             [
-                "Effects", "LinuxKit", "Configuration", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
+                "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
                 "ControlPlaneAPI", "LocalAPI",
             ]),
         .testTarget(

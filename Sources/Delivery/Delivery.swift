@@ -1,1 +1,2 @@
-// The room is being furnished.
+import AsyncHTTPClient
+import NIOCore

@@ -1,4 +1,4 @@
-@testable import Configuration
+@testable import Settings
 import Testing
 
 @Suite struct ConfigurationFileTests {
