@@ -125,3 +125,8 @@ int clinux_set_thread_name(const char *name) {
 int clinux_spawn_chdir(posix_spawn_file_actions_t *actions, const char *path) {
     return -posix_spawn_file_actions_addchdir_np(actions, path);
 }
+
+#ifdef PACKET_AGENT_OLD_GLIBC
+// libstdc++ since GCC 11 reads this variable, which glibc has since 2.32; 0 tells it to use atomic operations always.
+char __libc_single_threaded = 0;
+#endif
