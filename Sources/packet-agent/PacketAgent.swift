@@ -1,1 +1,0 @@
-@main struct PacketAgent { static func main() {} }
