@@ -122,7 +122,7 @@ if !light {
             "packet-control",
             ["UsageRecord", "Ledger", "ControlPlaneAPI", hummingbird, grdb, arguments, logging, nioCore]),
         tests(of: "Delivery", ["Effects", "UsageRecord", "Metering", "ControlPlaneAPI", nioCore, nioPosix, nioHTTP1]),
-        tests(of: "LocalAPI", ["LinuxKit"]),
+        tests(of: "LocalAPI", ["LinuxKit", nioPosix]),
         tests(
             of: "Doctor",
             [

@@ -21,7 +21,8 @@ struct ConfigCommand: ParsableCommand {
                     section = setting.section
                 }
                 let value = Self.toml(setting.value(in: loaded.configuration))
-                Terminal.write("\(setting.name) = \(value)  # \(loaded.origins[setting.path] ?? "default"); \(setting.summary)")
+                Terminal.write(
+                    "\(setting.name) = \(value)  # \(loaded.origins[setting.path] ?? "default"); \(setting.summary)")
             }
             try Check.report(loaded)
         }
@@ -64,7 +65,8 @@ struct ConfigCommand: ParsableCommand {
         static func report(_ loaded: AgentConfiguration.Loaded) throws {
             for error in loaded.errors { Terminal.writeError(error.description) }
             if !loaded.errors.isEmpty {
-                throw Failure.failed("the configuration has \(loaded.errors.count) mistake(s); defaults are used for them")
+                throw Failure.failed(
+                    "the configuration has \(loaded.errors.count) mistake(s); defaults are used for them")
             }
         }
     }
