@@ -1,0 +1,144 @@
+import Effects
+import UsageRecord
+
+extension Spool {
+    /// Records of an epoch that must exist and do not: their bytes went bad.
+    struct Hole: Equatable {
+        var epoch: UsageRecord.Epoch
+        var first: UInt64
+        var count: UInt64
+        /// The segment in which the gaps that replace them belong.
+        var segment: Int
+    }
+
+    static var largestHole: UInt64 { 100_000 }
+
+    /// Every epoch must go on without holes from its cursor, and the current one up to its next number.
+    func holes(_ found: [Found]) -> [Hole] {
+        var expected: [UsageRecord.Epoch: UInt64] = [:]
+        for (epoch, seq) in state.acknowledged { expected[epoch] = seq + 1 }
+        var holes: [Hole] = []
+        func note(_ epoch: UsageRecord.Epoch, upTo seq: UInt64, _ segment: Int) {
+            let first = expected[epoch] ?? 0
+            if seq > first, seq - first <= Self.largestHole {
+                holes.append(.init(epoch: epoch, first: first, count: seq - first, segment: segment))
+            }
+        }
+        for (index, segment) in found.enumerated() {
+            for record in segment.records where !state.isAcknowledged(record.epoch, record.seq) {
+                note(record.epoch, upTo: record.seq, index)
+                expected[record.epoch] = record.seq + 1
+            }
+        }
+        if !found.isEmpty, !state.epoch.isEmpty { note(state.epoch, upTo: state.nextSeq, found.count - 1) }
+        return holes
+    }
+
+    /// Gaps with the lost records' identities over the time they covered: spans are contiguous, so what lies between the
+    /// neighbours is what they covered. The control plane needs a sequence without holes to acknowledge what follows.
+    func fill(_ holes: [Hole]) throws(DiskError) -> [(segment: Int, record: StoredRecord)] {
+        var result: [(segment: Int, record: StoredRecord)] = []
+        for hole in holes {
+            let around = try around(hole)
+            guard let pattern = around.pattern else { continue }
+            for (index, span) in Self.spans(around, count: hole.count, pattern).enumerated() {
+                var record = pattern
+                record.seq = hole.first + UInt64(index)
+                record.gpuUUID = span.uuid
+                record.startMilliseconds = span.start
+                record.endMilliseconds = span.end
+                record.content = .gap(.quarantined)
+                result.append(
+                    (hole.segment, .init(epoch: hole.epoch, seq: record.seq, bytes: CloudEvent.encode(record))))
+            }
+        }
+        return result
+    }
+
+    /// What is known on both sides of a hole, per device.
+    struct Around {
+        var before: [String: UInt64] = [:]
+        var after: [String: UInt64] = [:]
+        /// A record or state of the epoch, for pod, boot and wall label.
+        var pattern: UsageRecord?
+    }
+
+    private func around(_ hole: Hole) throws(DiskError) -> Around {
+        var around = Around()
+        let end = hole.first + hole.count
+        for segment in segments {
+            let bytes = try directory.read(segment.name).prefix(segment.bytes)
+            for item in Segment.items(bytes) {
+                switch item {
+                case .record(hole.epoch, let seq, let event):
+                    guard let record = try? CloudEvent.decode(bytes[event]) else { continue }
+                    if seq < hole.first {
+                        around.before[record.gpuUUID] = max(around.before[record.gpuUUID] ?? 0, record.endMilliseconds)
+                        around.pattern = around.pattern ?? record
+                    } else if seq >= end {
+                        around.after[record.gpuUUID] = min(
+                            around.after[record.gpuUUID] ?? .max, record.startMilliseconds)
+                        around.pattern = around.pattern ?? record
+                    }
+                case .state(let payload):
+                    guard let state = SpoolState(bytes: bytes[payload]), state.epoch == hole.epoch,
+                        let open = state.open
+                    else {
+                        continue
+                    }
+                    around.pattern = around.pattern ?? Self.pattern(state, open)
+                    for stream in open.streams {
+                        let start = stream.startMilliseconds
+                        if state.nextSeq <= hole.first {
+                            around.before[stream.gpuUUID] = max(around.before[stream.gpuUUID] ?? 0, start)
+                        } else if state.nextSeq >= end {
+                            around.after[stream.gpuUUID] = min(around.after[stream.gpuUUID] ?? .max, start)
+                        }
+                    }
+                default: continue
+                }
+            }
+        }
+        return around
+    }
+
+    private static func pattern(_ state: SpoolState, _ open: OpenIntervals) -> UsageRecord {
+        UsageRecord(
+            podUID: state.podUID, epoch: state.epoch, seq: 0, gpuUUID: open.streams.first?.gpuUUID ?? "unknown",
+            bootID: open.bootID, startMilliseconds: open.endMilliseconds, endMilliseconds: open.endMilliseconds + 1,
+            endRealtimeMilliseconds: Int64(clamping: open.endMilliseconds) + open.offsetMilliseconds,
+            content: .gap(.quarantined))
+    }
+
+    /// Exactly `count` spans over the lost time. When nothing is known about it, single milliseconds before the neighbour:
+    /// either they were lost too, or the control plane refuses them as an overlap, which fills the hole as well.
+    static func spans(
+        _ around: Around, count: UInt64, _ pattern: UsageRecord
+    ) -> [(uuid: String, start: UInt64, end: UInt64)] {
+        var spans: [(uuid: String, start: UInt64, end: UInt64)] = []
+        for (uuid, start) in around.before.sorted(by: { $0.key < $1.key }) {
+            if let end = around.after[uuid], start < end { spans.append((uuid, start, end)) }
+        }
+        // More devices than lost records cannot be: what is over belongs to the last.
+        while UInt64(spans.count) > count { spans.removeLast() }
+        while UInt64(spans.count) < count {
+            guard
+                let longest = spans.indices.max(by: {
+                    spans[$0].end - spans[$0].start < spans[$1].end - spans[$1].start
+                }),
+                spans[longest].end - spans[longest].start > 1
+            else { break }
+            let span = spans[longest]
+            let middle = span.start + (span.end - span.start) / 2
+            spans[longest].end = middle
+            spans.insert((span.uuid, middle, span.end), at: longest + 1)
+        }
+        var missing = count - UInt64(spans.count)
+        while missing > 0 {
+            let end = max(1, pattern.startMilliseconds - min(missing - 1, pattern.startMilliseconds))
+            spans.append((pattern.gpuUUID, end - 1, end))
+            missing -= 1
+        }
+        return spans
+    }
+}
