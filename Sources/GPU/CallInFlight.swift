@@ -1,0 +1,33 @@
+import Synchronization
+
+/// The NVML call that the sampling thread is in right now. Written by that thread, read by any.
+///
+/// A driver call can block for minutes and cannot be interrupted, so a reader must be able to tell without asking it.
+final class CallInFlight: Sendable {
+    /// The functions the agent calls.
+    enum Function: UInt8, CaseIterable {
+        case none, load, initialize, shutdown, driverVersion, nvmlVersion, cudaVersion, count, handleByIndex, uuid
+        case name, pciInfo, migMode, migCount, migHandle, gpuInstanceID, computeInstanceID, memory, utilization
+        case fields, power, energy, temperature, clock, clockReasons, eventSetCreate, eventTypes
+        case registerEvents, eventWait, eventSetFree
+    }
+
+    private let since = Atomic<UInt64>(0)
+    private let function = Atomic<UInt8>(0)
+
+    /// Notes that a call starts at `boottime` nanoseconds, never 0.
+    func begin(_ called: Function, at boottime: UInt64) {
+        function.store(called.rawValue, ordering: .relaxed)
+        since.store(boottime, ordering: .releasing)
+    }
+
+    /// Notes that it returned.
+    func end() { since.store(0, ordering: .releasing) }
+
+    /// The call in flight and its start, if there is one.
+    var current: (function: Function, since: UInt64)? {
+        let start = since.load(ordering: .acquiring)
+        guard start != 0 else { return nil }
+        return (Function(rawValue: function.load(ordering: .relaxed)) ?? .none, start)
+    }
+}
