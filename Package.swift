@@ -17,18 +17,20 @@ let swiftSettings: [SwiftSetting] = [
 ]
 let cSettings: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
 
+// swift-configuration, which these two depend on, has a target of the same name as our room.
+let aliases = ["Configuration": "SwiftConfiguration"]
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
-let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client", moduleAliases: aliases)
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
-let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
-let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird", moduleAliases: aliases)
+let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird", moduleAliases: aliases)
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 
 func cRoom(_ name: String) -> Target {
@@ -120,7 +122,7 @@ if !light {
             ]),
         program(
             "packet-control",
-            ["UsageRecord", "Ledger", "ControlPlaneAPI", hummingbird, grdb, arguments, logging, nioCore]),
+            ["LinuxKit", "UsageRecord", "Ledger", "ControlPlaneAPI", hummingbird, grdb, arguments, logging, nioCore]),
         tests(of: "Delivery", ["Effects", "UsageRecord", "Metering", "ControlPlaneAPI", nioCore, nioPosix, nioHTTP1]),
         tests(of: "LocalAPI", ["LinuxKit", nioPosix]),
         tests(
