@@ -17,20 +17,18 @@ let swiftSettings: [SwiftSetting] = [
 ]
 let cSettings: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
 
-// swift-configuration, which these two depend on, has a target of the same name as our room.
-let aliases = ["Configuration": "SwiftConfiguration"]
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
-let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client", moduleAliases: aliases)
+let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
-let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird", moduleAliases: aliases)
-let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird", moduleAliases: aliases)
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 
 func cRoom(_ name: String) -> Target {
@@ -42,10 +40,10 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
-func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+func tests(of name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
     .testTarget(
         name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies,
-        path: "Tests/\(name)Tests", exclude: [], swiftSettings: swiftSettings)
+        path: "Tests/\(name)Tests", exclude: exclude, swiftSettings: swiftSettings)
 }
 
 var targets: [Target] = [
@@ -67,7 +65,7 @@ var targets: [Target] = [
     room("ControlPlaneAPI", ["UsageRecord"]),
     tests(of: "LinuxKit", ["Effects", system, logging]),
     tests(of: "Settings", ["LinuxKit"]),
-    tests(of: "Storage", ["LinuxKit", "CLinux", system]),
+    tests(of: "Storage", ["LinuxKit", "CLinux", system], exclude: ["Fixtures"]),
     tests(of: "Catalog", ["LinuxKit", "Storage", system]),
     tests(of: "AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
     tests(of: "Environment", ["LinuxKit", "Settings", "Storage", "Catalog"]),

@@ -55,12 +55,15 @@ public struct Recorder<Directory: DurableDirectory>: Sendable {
         // Another pod's time is not continued: its records are delivered, its gap is not ours to declare.
         let resuming = old.podUID == podUID ? old.open?.waiting() : nil
         meter = Meter(configuration: configuration, bootID: bootID, resuming: resuming)
-        let new = SpoolState(
-            podUID: podUID, epoch: epoch, nextSeq: 0, open: resuming, acknowledged: old.acknowledged)
+        var new = SpoolState(
+            podUID: podUID, epoch: epoch, nextSeq: 0, open: resuming, acknowledged: old.acknowledged,
+            totals: old.podUID == podUID ? old.totals : nil)
+        let unclosed = new
+        if old.podUID == podUID { new.count(closing) }
         do { try spool.append(records, state: new) } catch SpoolError.full {
             // No room for the closing records: the spans wait as gaps of the new epoch.
             if old.podUID == podUID { Self.merge(closing, into: &lost, &lostSpans) }
-            var full = new
+            var full = unclosed
             full.lost = lost
             try spool.append([], state: full)
         }
@@ -98,6 +101,7 @@ public struct Recorder<Directory: DurableDirectory>: Sendable {
         new.nextSeq += UInt64(records.count)
         new.open = meter.open
         new.lost = []
+        new.count(spans)
         do {
             try spool.append(records, state: new)
             lost = []
@@ -174,6 +178,8 @@ public struct Recorder<Directory: DurableDirectory>: Sendable {
 
     /// Records that wait for delivery.
     public var waiting: UInt64 { spool.count }
+    /// Sums of this pod's records by GPU.
+    public var totals: [String: UsageTotals] { spool.state.totals ?? [:] }
     /// Bytes of the spool's segments.
     public var spoolBytes: Int { spool.bytes }
     /// What opening the spool found.

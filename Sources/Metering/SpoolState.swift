@@ -18,6 +18,8 @@ public struct SpoolState: Sendable, Equatable, Codable {
     public var lost: [LostSpan]
     /// Per epoch, through which record the control plane has everything: the cursor.
     public var acknowledged: [UsageRecord.Epoch: UInt64]
+    /// Sums of this pod's records by GPU; nil in a spool that an earlier version wrote.
+    public var totals: [String: UsageTotals]?
 
     /// Time that was metered and could not be stored.
     public struct LostSpan: Sendable, Equatable, Codable {
@@ -43,7 +45,8 @@ public struct SpoolState: Sendable, Equatable, Codable {
     /// Makes a state.
     public init(
         podUID: String = "", epoch: UsageRecord.Epoch = "", nextSeq: UInt64 = 0, open: OpenIntervals? = nil,
-        lost: [LostSpan] = [], acknowledged: [UsageRecord.Epoch: UInt64] = [:]
+        lost: [LostSpan] = [], acknowledged: [UsageRecord.Epoch: UInt64] = [:],
+        totals: [String: UsageTotals]? = nil
     ) {
         self.podUID = podUID
         self.epoch = epoch
@@ -51,6 +54,13 @@ public struct SpoolState: Sendable, Equatable, Codable {
         self.open = open
         self.lost = lost
         self.acknowledged = acknowledged
+        self.totals = totals
+    }
+
+    mutating func count(_ spans: [ClosedSpan]) {
+        var sums = totals ?? [:]
+        for span in spans { sums[span.gpuUUID, default: UsageTotals()].add(span) }
+        totals = sums
     }
 
     func isAcknowledged(_ epoch: UsageRecord.Epoch, _ seq: UInt64) -> Bool {

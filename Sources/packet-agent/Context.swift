@@ -1,4 +1,4 @@
-import Glibc
+import LinuxKit
 import Settings
 
 /// What every command starts from: the environment and the configuration.
@@ -13,17 +13,6 @@ struct Context {
         return Context(configuration: loaded.configuration, loaded: loaded)
     }
 
-    /// The process's environment; of two values of one name the first counts, as for getenv(3).
-    static let environment: [String: String] = {
-        var result: [String: String] = [:]
-        var next = environ
-        while let entry = next.pointee {
-            let text = String(cString: entry)
-            if let equals = text.firstIndex(of: "="), result[String(text[..<equals])] == nil {
-                result[String(text[..<equals])] = String(text[text.index(after: equals)...])
-            }
-            next += 1
-        }
-        return result
-    }()
+    /// The process's environment.
+    static let environment = ProcessEnvironment.current
 }

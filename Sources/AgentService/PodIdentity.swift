@@ -1,0 +1,46 @@
+import FoundationEssentials
+import Glibc
+import LinuxKit
+import Settings
+import Storage
+public import ControlPlaneAPI
+
+/// Who this pod is and what it should find, as far as it is known on this machine.
+public struct PodIdentity: Sendable {
+    /// The pod's UID for records: configured, else `local`, so that usage is metered without a control plane too.
+    public let podUID: String
+    /// Whose CLOCK_BOOTTIME this is: `/proc/sys/kernel/random/boot_id`.
+    public let bootID: String
+    /// The control plane's last answer to a hello, if any.
+    public let hello: HelloAnswer?
+
+    /// Reads what is known.
+    public init(_ configuration: AgentConfiguration) {
+        podUID = configuration.controlPlane.podUID.isEmpty ? "local" : configuration.controlPlane.podUID
+        let id = (try? LocalFile.readText("/proc/sys/kernel/random/boot_id", limit: 64)) ?? ""
+        bootID = id.filter { !$0.isWhitespace }
+        hello = (try? LocalFile.read(AgentPaths(configuration).hello, limit: 1 << 20)).flatMap {
+            try? JSONDecoder().decode(HelloAnswer.self, from: Data($0))
+        }
+    }
+
+    /// Volumes that configuration or control plane name.
+    func expectedVolumes(_ configuration: AgentConfiguration) -> [ExpectedVolume] {
+        var expected = configuration.storage.volumes.map {
+            ExpectedVolume(mountPoint: BytePath($0), expectedBy: "storage.volumes")
+        }
+        if let volume = hello?.expectedVolume,
+            !expected.contains(where: { $0.mountPoint == BytePath(volume.mountPoint) })
+        {
+            expected.append(ExpectedVolume(mountPoint: BytePath(volume.mountPoint), expectedBy: "the control plane"))
+        }
+        return expected
+    }
+
+    /// How storage is looked at with this configuration.
+    public func storageOptions(_ configuration: AgentConfiguration) -> StorageFacts.Options {
+        StorageFacts.Options(
+            probe: StorageProbe(deadline: configuration.storage.probeTimeoutMilliseconds),
+            expected: expectedVolumes(configuration))
+    }
+}

@@ -1,0 +1,23 @@
+import Glibc
+
+/// The process's own environment (environ(7)).
+public enum ProcessEnvironment {
+    /// As it was at start; of two values of one name the first counts, as for getenv(3).
+    public static let current: [String: String] = {
+        var result: [String: String] = [:]
+        var next = environ
+        while let entry = next.pointee {
+            let text = String(cString: entry)
+            if let equals = text.firstIndex(of: "="), result[String(text[..<equals])] == nil {
+                result[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            next += 1
+        }
+        return result
+    }()
+
+    /// What children of a service get: everything but what the manager said to this process alone (sd_notify(3)).
+    public static let forChildren: [String: String] = {
+        current.filter { !["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"].contains($0.key) }
+    }()
+}
