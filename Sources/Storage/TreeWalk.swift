@@ -90,7 +90,8 @@ public struct TreeWalk: Sendable {
     static let flags = AT_SYMLINK_NOFOLLOW | Int32(CLINUX_AT_STATX_DONT_SYNC | CLINUX_AT_NO_AUTOMOUNT)
     static let mask = UInt32(CLINUX_STATX_BASIC | CLINUX_STATX_MNT_ID)
 
-    func onDisk(_ path: BytePath) -> BytePath {
+    /// The path to open for a path of the walked system.
+    public func onDisk(_ path: BytePath) -> BytePath {
         if diskRoot == .root { return path }
         return path == .root ? diskRoot : BytePath(bytes: diskRoot.bytes + path.bytes)
     }
