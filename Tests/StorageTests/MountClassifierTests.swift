@@ -91,7 +91,7 @@ struct MountClassifierTests {
         let classifier = MountClassifier(table)
         let verdicts = table.mounts.filter { $0.mountPoint.isWithin("/mnt") }.map(classifier.classify)
         #expect(verdicts.map(\.lifetime) == [.pod, .pod, .node])
-        #expect(verdicts.allSatisfy(\.isVolumeTrap))
+        #expect(verdicts.allSatisfy { $0.isVolumeTrap })
     }
 
     @Test("a component of the root decides, not a part of its name")

@@ -43,7 +43,9 @@ struct MountTableTests {
     @Test("10,000 mounts are read and asked")
     func many() {
         let mounts = (2..<10_000).map { mount(UInt64($0), on: 1, at: BytePath("/mnt/\($0)")) }
-        let bytes = ([mount(1, on: 0, at: "/")] + mounts).flatMap { $0.line + [0x0a] }
+        let bytes: [UInt8] = ([mount(1, on: 0, at: "/")] + mounts).flatMap { (mount: Mount) -> [UInt8] in
+            mount.line + [0x0a]
+        }
         let table = MountTable(MountInfo(parsing: bytes).mounts)
         #expect(table.mounts.allSatisfy { table.owner(of: $0.mountPoint)?.id == $0.id })
     }
@@ -71,14 +73,15 @@ struct MountTableTests {
             default: if step < 40 { script += "mount --rbind \"$B\(source)\" \"$B\(target)\" 2>/dev/null\n" }
             }
         }
-        if seed % 2 == 0 { script += "mount -t tmpfs hidden /\n" }
-        script += "cat /proc/self/mountinfo; echo ==\n"
         var paths = [""]
         var level = [""]
         for _ in 0..<4 {
             level = level.flatMap { path in names.map { "\(path)/\($0)" } }
             paths += level
         }
+        script += "mkdir -p \(paths.map { "\"$B\($0)\"" }.joined(separator: " ")) 2>/dev/null\n"
+        if seed % 2 == 0 { script += "mount -t tmpfs hidden /\n" }
+        script += "cat /proc/self/mountinfo; echo ==\n"
         for path in paths {
             script += """
                 if [ -d "$B\(path)" ]; then exec 9<"$B\(path)"; while read -r key value; do

@@ -38,8 +38,17 @@ struct StorageProbeTests {
 
     @Test("while a child that cannot die holds the lock, nobody starts a second one")
     func outstanding() throws {
-        // A child in a session of its own escapes the kill, as one that waits in the kernel would.
-        let probe = try probe("echo started >> \"$(dirname \"$0\")/starts\"; setsid sleep 2 & sleep 600", deadline: 300)
+        // A process in a session of its own escapes the kill, as one that waits in the kernel would.
+        let probe = try probe(
+            """
+            cd "$(dirname "$0")"; echo started >> starts; exec 3<&0
+            setsid sh -c 'echo $$ > escaped; exec sleep 600' & sleep 600
+            """, deadline: 1000)
+        defer {
+            if let pid = (try? LocalFile.readText("\(scratch.path)/escaped")).flatMap({ Int32($0.dropLast()) }) {
+                kill(pid, SIGKILL)
+            }
+        }
         guard case .stuck = probe.space(of: mount) else { Issue.record("not stuck"); return }
         guard case .stuck(let reason) = probe.space(of: mount) else { Issue.record("not stuck"); return }
         #expect(reason.contains("has waited"))

@@ -1,0 +1,95 @@
+public import LinuxKit
+public import Storage
+
+/// What setup and restore put into the writable layer: path and change time of each file. As long as the change time is the
+/// same, the file is not the user's work and comes back by itself.
+///
+/// A file that the user wrote while setup ran is taken for setup's: nothing in the file system tells them apart.
+public struct Baseline: Sendable, Equatable {
+    /// Change times by path.
+    public private(set) var entries: [BytePath: FileStatus.Time]
+
+    /// Takes known entries.
+    public init(entries: [BytePath: FileStatus.Time] = [:]) { self.entries = entries }
+
+    static let header = "packet-agent baseline 1"
+
+    /// True when the file is as it was put there.
+    public func contains(_ entry: TreeWalk.Entry) -> Bool { entries[entry.path] == entry.changed }
+
+    /// Reads the baseline; empty when there is none. Lines that cannot be read are left out, which reports more, not less.
+    public static func load(stateDirectory: String) -> Baseline {
+        guard let contents = try? LocalFile.read("\(stateDirectory)/baseline", limit: 1 << 30) else {
+            return Baseline()
+        }
+        return Baseline(parsing: contents)
+    }
+
+    /// Writes the baseline to the state directory, durably.
+    public func save(stateDirectory: String) throws(LinuxError) {
+        try AtomicFile.createDirectory(stateDirectory)
+        try AtomicFile.write(contents, to: "\(stateDirectory)/baseline", mode: 0o600)
+    }
+
+    /// Adds what changed in the writable layer within a span, and saves.
+    ///
+    /// - Parameters:
+    ///   - start: taken before setup or restore began (``FirstStart/now()``).
+    ///   - end: taken after it ended.
+    ///   - stateDirectory: where the baseline is kept.
+    ///   - walk: how to walk the root mount.
+    /// - Returns: the number of files added or renewed.
+    @discardableResult
+    public static func capture(
+        changedBetween start: FileStatus.Time, and end: FileStatus.Time, stateDirectory: String,
+        walk: TreeWalk = TreeWalk()
+    ) throws(LinuxError) -> Int {
+        var baseline = load(stateDirectory: stateDirectory)
+        let own = BytePath(stateDirectory)
+        let changed = walk.entries(below: .root, since: start) { $0 == own }.entries.filter { $0.changed <= end }
+        for entry in changed { baseline.entries[entry.path] = entry.changed }
+        try baseline.save(stateDirectory: stateDirectory)
+        return changed.count
+    }
+
+    /// One line a file: time, space, path with newline and backslash escaped.
+    var contents: [UInt8] {
+        var result = Array("\(Self.header)\n".utf8)
+        for (path, time) in entries.sorted(by: { $0.key < $1.key }) {
+            result += Array("\(FileTime.format(time)) ".utf8)
+            for byte in path.bytes {
+                switch byte {
+                case UInt8(ascii: "\n"): result += Array("\\n".utf8)
+                case UInt8(ascii: "\\"): result += Array("\\\\".utf8)
+                default: result.append(byte)
+                }
+            }
+            result.append(UInt8(ascii: "\n"))
+        }
+        return result
+    }
+
+    init(parsing contents: [UInt8]) {
+        entries = [:]
+        let lines = contents.split(separator: UInt8(ascii: "\n"))
+        guard let first = lines.first, first.elementsEqual(Self.header.utf8) else { return }
+        for line in lines.dropFirst() {
+            guard let space = line.firstIndex(of: UInt8(ascii: " ")),
+                let time = FileTime.parse(String(decoding: line[..<space], as: UTF8.self))
+            else { continue }
+            var path: [UInt8] = []
+            var escaped = false
+            for byte in line[(space + 1)...] {
+                if escaped {
+                    path.append(byte == UInt8(ascii: "n") ? UInt8(ascii: "\n") : byte)
+                    escaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    escaped = true
+                } else {
+                    path.append(byte)
+                }
+            }
+            entries[BytePath(bytes: path)] = time
+        }
+    }
+}

@@ -1,0 +1,37 @@
+import Storage
+
+/// Files that programs make again by themselves: they change without anybody's doing, and nobody misses them.
+enum NotTheUsers {
+    /// Directories and files, with everything below them.
+    static let regenerated: [BytePath] = [
+        // Made by the runtime for each container.
+        "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/etc/mtab", "/.dockerenv", "/run", "/var/run", "/var/lock",
+        "/dev", "/proc", "/sys",
+        // Caches of the loader and the package tools, and their locks.
+        "/etc/ld.so.cache", "/etc/.pwd.lock", "/var/cache/ldconfig", "/var/cache/apt", "/var/cache/debconf",
+        "/var/cache/man",
+        "/var/cache/fontconfig", "/var/lib/apt", "/var/lib/dpkg", "/var/lib/systemd", "/var/lib/ucf",
+        // Who was here, and what the package tools did.
+        "/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog", "/var/log/faillog", "/var/log/journal", "/var/log/apt",
+        "/var/log/dpkg.log", "/var/log/alternatives.log",
+    ]
+
+    /// True when a file is made again by itself, or is the agent's own.
+    ///
+    /// - Parameters:
+    ///   - own: directories and files of the agent.
+    ///   - exists: true for a path in the set of changed files.
+    static func covers(_ path: BytePath, own: [BytePath], isChanged: (BytePath) -> Bool) -> Bool {
+        if path.isWithin("/dev/shm") { return path.lastComponent == BytePath(FirstStart.podFileName) }
+        if regenerated.contains(where: path.isWithin) || own.contains(where: path.isWithin) { return true }
+        return byteCodeSource(path).map { !isChanged($0) } ?? false
+    }
+
+    /// `x/a.py` for `x/__pycache__/a.cpython-311.pyc` (PEP 3147).
+    static func byteCodeSource(_ path: BytePath) -> BytePath? {
+        let cache = path.parent
+        guard path.bytes.suffix(4).elementsEqual(".pyc".utf8), cache.lastComponent == "__pycache__" else { return nil }
+        let stem = path.lastComponent.bytes.prefix { $0 != UInt8(ascii: ".") }
+        return cache.parent.appending(Array(stem) + Array(".py".utf8))
+    }
+}

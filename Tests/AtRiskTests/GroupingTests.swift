@@ -1,0 +1,131 @@
+import FoundationEssentials
+import LinuxKit
+import Storage
+import Testing
+
+@testable import AtRisk
+
+@Suite("grouping and records")
+struct GroupingTests {
+    private func key(_ path: BytePath, changed: [BytePath] = [], known: [KnownLocation] = []) -> Grouping.Key {
+        let all = changed + [path]
+        return Grouping(
+            changed: all, known: known + KnownLocation.defaults(homes: ["/root"]), homes: ["/root"],
+            records: PackageRecords(changed: all, onDisk: { $0 })
+        ).key(for: path)
+    }
+
+    @Test(
+        "files are named for what they are",
+        arguments: [
+            (
+                "/root/.cache/huggingface/hub/models--meta-llama--Llama-3.1-8B/blobs/x", "hf-hub",
+                "meta-llama/Llama-3.1-8B"
+            ),
+            ("/root/.cache/huggingface/hub/.locks/models--gpt2/x.lock", "hf-hub", "gpt2"),
+            ("/data/hub/datasets--a--b/refs/main", "hf-hub", "a/b (dataset)"),
+            ("/root/.cache/huggingface/datasets/org___name/default/x.arrow", "hf-datasets", "org/name"),
+            ("/root/.cache/huggingface/token", "secret", "Hugging Face token"),
+            ("/root/.cache/huggingface/xet/x", "model-cache", "Hugging Face cache"),
+            ("/root/.cache/torch/hub/checkpoints/resnet.pth", "model-cache", "PyTorch hub"),
+            ("/root/.triton/cache/x", "compile-cache", "Triton kernels"),
+            ("/usr/lib/python3/dist-packages/x.py", "pip-packages", "files in /usr/lib/python3/dist-packages"),
+            ("/opt/x/model.safetensors", "checkpoint", "weights in /opt/x"),
+            ("/opt/out/checkpoint-5/optimizer.bin", "checkpoint", "checkpoints in /opt/out"),
+            ("/opt/out/checkpoint-best/optimizer.bin", "other", "files in /opt/out"),
+            ("/srv/nb/.ipynb_checkpoints/a.ipynb", "notebook", "notebooks in /srv/nb"),
+            ("/root/.config/app/x.toml", "dotfile", "settings in /root"),
+            ("/root/file", "other", "files in /root"), ("/root/dir/sub/file", "other", "files in /root/dir"),
+            ("/usr/local/bin/x", "other", "files in /usr/local"), ("/file", "other", "files in /"),
+            ("/tmp/a/b", "other", "files in /tmp"),
+        ])
+    func kinds(path: String, kind: String, title: String) {
+        let found = key(BytePath(path))
+        #expect(found.kind.rawValue == kind)
+        #expect(found.title == title)
+    }
+
+    @Test("the innermost known place decides, and those of the catalog count like the built-in ones")
+    func known() {
+        let places = [
+            KnownLocation(kind: .dataset, path: "/data", title: "data"),
+            KnownLocation(kind: .modelCache, path: "/data/models", title: "models"),
+        ]
+        #expect(key("/data/models/x", known: places).title == "models")
+        #expect(key("/data/x", known: places).kind == .dataset)
+        #expect(key("/database/x", known: places).kind == .other)
+    }
+
+    @Test("a conda environment is known by its records")
+    func conda() {
+        let found = key("/opt/conda/lib/x.so", changed: ["/opt/conda/conda-meta/numpy-1.json"])
+        #expect(found.kind == .conda)
+        #expect(found.path == "/opt/conda")
+    }
+
+    @Test("byte code is nobody's work while its source is unchanged")
+    func byteCode() {
+        let path: BytePath = "/a/__pycache__/b.cpython-311.opt-1.pyc"
+        #expect(NotTheUsers.byteCodeSource(path) == "/a/b.py")
+        #expect(NotTheUsers.covers(path, own: [], isChanged: { _ in false }))
+        #expect(!NotTheUsers.covers(path, own: [], isChanged: { $0 == "/a/b.py" }))
+        #expect(!NotTheUsers.covers("/a/b.pyc", own: [], isChanged: { _ in false }))
+    }
+
+    @Test("many packages are counted, and the first eight named")
+    func list() {
+        #expect(Grouping.list(["a 1", "b 2"], one: "pip package", many: "pip packages") == "2 pip packages: a 1, b 2")
+        #expect(
+            Grouping.list((1...9).map { "p\($0)" }, one: "x", many: "y") == "9 y: p1, p2, p3, p4, p5, p6, p7, p8, …")
+        #expect(PackageRecords.nameAndVersion("torch-2.4.0+cu121") == "torch 2.4.0+cu121")
+        #expect(PackageRecords.nameAndVersion("nodash") == nil)
+    }
+
+    @Test("words for sh are quoted so that sh reads them back, or refused")
+    func quoting() throws {
+        for word in ["plain/path-1.2", "two words", "it's", "$HOME `id` \"x\" \\ ; & | < > * ? [a] ~ # !", "é"] {
+            let quoted = try #require(ShellWord.quote(BytePath(word)))
+            let captured = try ChildProcess.capture(
+                .init(executable: "/bin/sh", arguments: ["-c", "printf %s \(quoted)"], environment: [:]),
+                milliseconds: 30_000)
+            #expect(String(decoding: captured.output, as: UTF8.self) == word)
+        }
+        #expect(ShellWord.quote("a\nb") == nil)
+        #expect(ShellWord.quote("\u{202e}evil") == nil)
+        #expect(ShellWord.quote(BytePath(bytes: [0x2f, 0xff])) == nil)
+    }
+
+    @Test("a baseline is read back as it was written, whatever the names, and damage loses single lines only")
+    func baseline() {
+        let time = FileStatus.Time(seconds: 1_700_000_000, nanoseconds: 7)
+        let names: [BytePath] = ["/a b", "/new\nline", "/back\\slash\\n", BytePath(bytes: [0x2f, 0xff])]
+        let baseline = Baseline(entries: Dictionary(uniqueKeysWithValues: names.map { ($0, time) }))
+        #expect(Baseline(parsing: baseline.contents) == baseline)
+        #expect(Baseline(parsing: baseline.contents + Array("nonsense\n1.2 /x\n".utf8)) == baseline)
+        #expect(Baseline(parsing: Array("another header\n".utf8)).entries.isEmpty)
+    }
+
+    @Test("the document has the keys of the contract")
+    func report() throws {
+        let group = AtRiskScan.Group(
+            id: "secret:/root/.ssh", kind: .secret, title: "SSH keys", path: "/root/.ssh", lifetime: .container,
+            bytes: 4096,
+            files: 1, fix: nil)
+        let other = AtRiskScan.Group(
+            id: "other:/x", kind: .other, title: "files in /x", path: BytePath(bytes: [0x2f, 0xff]), lifetime: .pod,
+            bytes: 1, files: 2,
+            fix: AtRiskFix(command: "true", safe: true))
+        let report = AtRiskReport(
+            .init(groups: [group, other], isComplete: true, problems: []),
+            at: .init(seconds: 1_700_000_000, nanoseconds: 5))
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let text = String(decoding: try encoder.encode(report), as: UTF8.self)
+        #expect(
+            text == #"{"as_of":"2023-11-14T22:13:20Z","complete":true,"groups":["#
+                + #"{"bytes":4096,"captured":false,"files":1,"fix":null,"id":"secret:/root/.ssh","kind":"secret","lifetime":"container","path":"/root/.ssh","title":"SSH keys"},"#
+                + #"{"bytes":1,"captured":false,"files":2,"fix":{"command":"true","safe":true},"id":"other:/x","kind":"other","lifetime":"pod","path":"/\\xff","path_b64":"L/8=","title":"files in /x"}],"#
+                + #""schema":"packet-agent/at-risk/1","total_bytes":4097,"total_files":3}"#)
+        #expect(try JSONDecoder().decode(AtRiskReport.self, from: Data(text.utf8)) == report)
+    }
+}
