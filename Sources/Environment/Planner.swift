@@ -1,0 +1,161 @@
+import Catalog
+
+/// The rules of ``EnvironmentPlan/make(_:tools:)``.
+struct Planner {
+    let facts: EnvironmentPlan.Facts
+    let tools: [ToolLocation]
+    var plan = EnvironmentPlan()
+    private let context: ResolutionContext
+
+    /// Variables that move more than one tool's data, or that break tools: never set (docs/decisions).
+    private static let never: [(name: String, reason: String)] = [
+        (
+            "XDG_CACHE_HOME",
+            "it would also move compile caches and package caches that break or crawl on a network file system"
+        ),
+        ("PIP_TARGET", "it breaks source builds, upgrades and uninstalls with the pip of current distributions"),
+        ("PIP_USER", "it makes every pip install in a virtual environment fail"),
+        ("PYTHONUSERBASE", "packages of different interpreters would mix, and imports would read from the network"),
+        ("TMPDIR", "temporary files belong on local disk"),
+    ]
+
+    /// What leaves HF_HOME when that moves to a volume which users share: below the user's private directory on the volume
+    /// (nil: not on the volume), and below the home directory of users without one.
+    private static let privatePlaces: [String: (onVolume: String?, underHome: String)] = [
+        "huggingface-token": ("hf/token", ".cache/huggingface/token"),
+        "huggingface-xet": (nil, ".cache/huggingface/xet"),
+    ]
+
+    init(facts: EnvironmentPlan.Facts, tools: [ToolLocation]) {
+        self.facts = facts
+        self.tools = tools
+        context = ResolutionContext(
+            environment: facts.container, home: facts.container["HOME"] ?? "/root", readFile: facts.readFile,
+            isWritableDirectory: { !facts.isPersistent($0) && ResolutionContext.localDirectory($0) })
+    }
+
+    mutating func decide() {
+        for tool in tools {
+            guard let name = tool.variables.first else { continue }
+            guard let volume = facts.volume else {
+                skip(name, facts.noVolumeReason)
+                continue
+            }
+            if tool.placement == .direct, let subdirectory = tool.volumeSubdirectory {
+                decide(tool, name: name, value: volume.mountPoint + "/" + subdirectory)
+            } else if let rule = Self.privatePlaces[tool.id] {
+                decidePrivate(tool, name: name, rule, volume: volume)
+            } else {
+                skip(name, tool.note)
+            }
+        }
+        decidePythonPath()
+        for (name, reason) in Self.never { skip(name, reason) }
+        plan.volume = facts.volume
+    }
+
+    private mutating func skip(_ name: String, _ reason: String) {
+        plan.skipped.append(EnvironmentPlan.Skipped(name: name, reason: reason))
+    }
+
+    private func isSet(_ name: String) -> Bool { plan.variables.contains { $0.name == name } }
+
+    private mutating func decide(_ tool: ToolLocation, name: String, value: String) {
+        let given = tool.variables.first { context.environment[$0]?.isEmpty == false }
+        if let kept = tool.variables.first(where: facts.keep.contains) {
+            return skip(name, "kept as it is (environment.keep names \(kept))")
+        }
+        if let given, let path = context.environment[given], path.hasPrefix("/"), facts.isPersistent(path) {
+            return skip(name, "the container sets \(given)=\(path), which survives the pod")
+        }
+        guard let current = tool.resolve(context) else { return skip(name, "switched off in the container") }
+        if facts.isPersistent(current) { return skip(name, "already at \(current), which survives the pod") }
+        if given == nil, let parent = tool.parent.flatMap({ id in tools.first { $0.id == id } }),
+            let root = parent.variables.first
+        {
+            // Set by itself it would beat an HF_HOME that the user sets later, for example in a dotfile.
+            if isSet(root) { return skip(name, "follows \(root)") }
+            if parent.variables.contains(where: facts.keep.contains) {
+                return skip(name, "follows \(root), which is kept")
+            }
+        }
+        if let reason = misreading(tool, name: name, value: value) { return skip(name, reason) }
+        plan.variables.append(
+            EnvironmentVariable(
+                name: name, value: value, why: why(tool, given: given, current: current),
+                replaces: context.environment[name].flatMap { $0.isEmpty ? nil : $0 }))
+        if let subdirectory = tool.volumeSubdirectory { plan.directories.append(.shared(subdirectory)) }
+    }
+
+    private func why(_ tool: ToolLocation, given: String?, current: String) -> String {
+        guard let given else { return "\(tool.title): \(tool.note); \(current) is lost with the pod" }
+        return "\(tool.title): the container sets \(given), but \(current) is lost with the pod"
+    }
+
+    /// Asks the tool's own rule whether it would understand the value: some expand `$`, some split at colons.
+    private func misreading(_ tool: ToolLocation, name: String, value: String) -> String? {
+        var after = context
+        after.environment[name] = value
+        after.isWritableDirectory = { $0 == value }
+        let path = tool.resolve(after)
+        let expected = after.expectedForm(of: value)
+        if let path, path == expected || path.hasPrefix(expected + "/") { return nil }
+        return "the tool would read \(value) as \(path ?? "nothing")"
+    }
+
+    private mutating func decidePrivate(
+        _ tool: ToolLocation, name: String, _ rule: (onVolume: String?, underHome: String),
+        volume: EnvironmentPlan.Volume
+    ) {
+        if let given = context.environment[name], !given.isEmpty {
+            return skip(name, "the container sets \(name)=\(given)")
+        }
+        guard let parent = tool.parent.flatMap({ id in tools.first { $0.id == id } })?.variables.first, isSet(parent)
+        else {
+            return skip(name, tool.note)
+        }
+        var values: [String: String] = [:]
+        if let own = rule.onVolume {
+            for user in facts.users {
+                let path = ".packet/secrets/\(user.uid)/\(own)"
+                values[user.home] = volume.mountPoint + "/" + path
+                let directory = path.split(separator: "/").dropLast().joined(separator: "/")
+                plan.directories.append(.private(".packet/secrets/\(user.uid)", uid: user.uid))
+                plan.directories.append(.private(directory, uid: user.uid))
+            }
+        }
+        plan.userVariables.append(
+            UserVariable(name: name, valueByHome: values, underHome: rule.underHome, why: "\(tool.title): \(tool.note)")
+        )
+    }
+
+    private mutating func decidePythonPath() {
+        let name = "PYTHONPATH"
+        guard let volume = facts.volume else { return skip(name, facts.noVolumeReason) }
+        let value = volume.mountPoint + "/pip-packages"
+        if facts.keep.contains(name) { return skip(name, "kept as it is (environment.keep names \(name))") }
+        if value.contains(":") { return skip(name, "the volume's path holds a colon, which separates paths") }
+        switch facts.pythonPath {
+        case .never: return skip(name, "switched off (environment.pythonpath)")
+        case .always: break
+        case .auto:
+            if let reason = facts.pythonPackages.obstacle { return skip(name, reason) }
+        }
+        let existing = context.environment[name] ?? ""
+        if existing.split(separator: ":").contains(Substring(value)) {
+            return skip(name, "the container already names \(value)")
+        }
+        let why =
+            facts.pythonPath == .always
+            ? "packages on the volume (environment.pythonpath is \"always\")"
+            : "packages on the volume fit every python3 on PATH"
+        plan.variables.append(EnvironmentVariable(name: name, value: value, why: why, combination: .prepend))
+    }
+}
+
+extension ResolutionContext {
+    /// A path without doubled slashes and dots, as every rule of the catalog answers it.
+    fileprivate func expectedForm(of path: String) -> String {
+        "/" + path.split(separator: "/").filter { $0 != "." }.joined(separator: "/")
+    }
+}

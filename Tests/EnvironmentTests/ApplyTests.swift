@@ -1,0 +1,190 @@
+import Environment
+import Glibc
+import LinuxKit
+import Testing
+
+@Suite struct MarkedBlockTests {
+    @Test func puttingAndRemovingGivesBackEveryByte() throws {
+        var generator = Seeded(state: 7)
+        let pieces = ["a\n", "\n", "# >>> packet-agent\n", "x", "é", "\r\n", "<<<"]
+        for _ in 0..<500 {
+            let old = (0..<Int.random(in: 0..<6, using: &generator)).flatMap { _ in
+                Array((pieces.randomElement(using: &generator) ?? "").utf8)
+            }
+            let first = try #require(MarkedBlock.put(Array("one\n".utf8), into: old))
+            let second = try #require(MarkedBlock.put(Array("two\nlines\n".utf8), into: first))
+            #expect(MarkedBlock.put(Array("two\nlines\n".utf8), into: second) == second)
+            #expect(MarkedBlock.state(in: second) == .untouched(body: Array("two\nlines\n".utf8)))
+            #expect(MarkedBlock.remove(from: second) == .some(old))
+        }
+    }
+
+    @Test func aFileThatWasOursGoesAway() throws {
+        let made = try #require(MarkedBlock.put(Array("x\n".utf8), into: nil))
+        #expect(MarkedBlock.remove(from: made) == .some(nil))
+        #expect(MarkedBlock.remove(from: Array("mine\n".utf8) + made) == .some(Array("mine\n".utf8)))
+    }
+
+    @Test func anEditedBlockIsLeftAlone() throws {
+        let made = try #require(MarkedBlock.put(Array("x=1\n".utf8), into: nil))
+        let edited = Array(String(decoding: made, as: UTF8.self).replacing("x=1", with: "x=2").utf8)
+        #expect(MarkedBlock.state(in: edited) == .changed)
+        #expect(MarkedBlock.put(Array("y\n".utf8), into: edited) == nil)
+        #expect(MarkedBlock.remove(from: edited) == nil)
+        #expect(MarkedBlock.put(Array("y\n".utf8), into: made + made) == nil)
+        #expect(MarkedBlock.state(in: Array(made.dropLast(5))) == .changed)
+    }
+}
+
+@Suite struct ApplyTests {
+    let scratch: Scratch
+    let apply: EnvironmentApply
+    let plan = EnvironmentPlan.make(facts())
+
+    init() throws {
+        scratch = try Scratch()
+        try AtomicFile.createDirectory(scratch.path + "/etc/profile.d")
+        apply = EnvironmentApply(runtimeDirectory: scratch.path + "/run", root: scratch.path)
+    }
+
+    @Test func theSecondRunChangesNothingAndRevertRemovesWhatTheFirstMade() throws {
+        #expect(try apply.apply(plan).changed == [apply.environmentFile, apply.profileFile])
+        #expect(try FileStatus(apply.environmentFile).permissions == 0o644)
+        #expect(try apply.apply(plan).changed.isEmpty)
+        #expect(try apply.revert().changed == [apply.environmentFile, apply.profileFile])
+        #expect(access(apply.environmentFile, F_OK) != 0)
+        #expect(access(apply.profileFile, F_OK) != 0)
+        #expect(try apply.revert().changed.isEmpty)
+    }
+
+    @Test func aDryRunShowsOldAndNewAndWritesNothing() throws {
+        let (changes, left) = try apply.changes(for: plan)
+        #expect(changes.map(\.path) == [apply.environmentFile, apply.profileFile])
+        #expect(changes.allSatisfy { $0.old == nil && $0.new != nil })
+        #expect(left.isEmpty)
+        #expect(access(apply.profileFile, F_OK) != 0)
+    }
+
+    @Test func theUsersLinesInTheProfileStay() throws {
+        try AtomicFile.write("export MINE=1".utf8, to: apply.profileFile, mode: 0o600)
+        try apply.apply(plan)
+        #expect(try FileStatus(apply.profileFile).permissions == 0o600)
+        #expect(try LocalFile.readText(apply.profileFile).hasPrefix("export MINE=1\n"))
+        try apply.revert()
+        #expect(try LocalFile.readText(apply.profileFile) == "export MINE=1")
+    }
+
+    @Test func anEditedProfileIsReportedAndLeft() throws {
+        try apply.apply(plan)
+        let edited = try LocalFile.readText(apply.profileFile).replacing("if [", with: "if  [")
+        try AtomicFile.write(edited.utf8, to: apply.profileFile)
+        #expect(try apply.apply(plan).left.count == 1)
+        #expect(try apply.revert().left.count == 1)
+        #expect(try LocalFile.readText(apply.profileFile) == edited)
+    }
+
+    @Test func withoutProfileDirectoryTheRestIsWritten() throws {
+        rmdir(scratch.path + "/etc/profile.d")
+        let result = try apply.apply(plan)
+        #expect(result.changed == [apply.environmentFile])
+        #expect(result.left.count == 1)
+    }
+
+    @Test func aLoginShellSeesTheVolumeWhileItIsReady() throws {
+        try apply.apply(plan)
+        let command = ["-c", ". \(apply.profileFile); exec env -0"]
+        #expect(entries(try output("/bin/sh", command))["HF_HOME"] == nil)
+        try apply.setReady(true)
+        #expect(entries(try output("/bin/sh", command))["HF_HOME"] == "/mnt/v/huggingface")
+        try apply.setReady(false)
+        try apply.setReady(false)
+        #expect(entries(try output("/bin/sh", command))["HF_HOME"] == nil)
+    }
+}
+
+@Suite struct ExecTests {
+    @Test func theUsersValueWinsAndTheContainersEphemeralOneDoesNot() {
+        let plan = EnvironmentPlan.make(facts(["HF_HOME": "/root/hf"]))
+        #expect(ExecEnvironment.merge(plan, into: ["HF_HOME": "/root/hf"])["HF_HOME"] == "/mnt/v/huggingface")
+        #expect(ExecEnvironment.merge(plan, into: ["HF_HOME": ""])["HF_HOME"] == "/mnt/v/huggingface")
+        #expect(ExecEnvironment.merge(plan, into: ["HF_HOME": "/home/me"])["HF_HOME"] == "/home/me")
+    }
+
+    @Test func rawEntriesKeepTheirBytesAndOrder() {
+        var facts = facts()
+        facts.pythonPath = .always
+        let plan = EnvironmentPlan.make(facts)
+        let odd: [UInt8] = Array("ODD=".utf8) + [0xff, 0x0a]
+        let merged = ExecEnvironment.merge(
+            plan, intoEntries: [odd, Array("PYTHONPATH=".utf8) + [0xfe], Array("HF_HOME=/x".utf8)])
+        #expect(merged[0] == odd)
+        #expect(merged[1] == Array("PYTHONPATH=/mnt/v/pip-packages:".utf8) + [0xfe])
+        #expect(merged[2] == Array("HF_HOME=/x".utf8))
+        #expect(merged.contains(Array("PIP_CACHE_DIR=/mnt/v/.packet/cache/pip".utf8)))
+    }
+}
+
+@Suite struct VolumeDirectoryTests {
+    let scratch: Scratch
+
+    init() throws { scratch = try Scratch() }
+
+    private func make(_ directories: [VolumeDirectory], mountID: UInt64? = nil) -> [VolumeDirectories.Outcome] {
+        VolumeDirectories.make(
+            directories, at: scratch.path, mountID: mountID, probe: ChildSide.probe, milliseconds: 20_000)
+    }
+
+    @Test func directoriesGetTheVolumesOwnerAndTheSecondRunChangesNothing() throws {
+        chmod(scratch.path, 0o2775)
+        if getuid() == 0 { chown(scratch.path, 1234, 1235) }
+        let wanted: [VolumeDirectory] = [
+            .shared("models/torch"), .shared(".packet/cache/pip"),
+            .private(".packet/secrets/77", uid: getuid() == 0 ? 77 : getuid()),
+        ]
+        #expect(make(wanted) == [.made, .made, .made])
+        #expect(make(wanted) == [.existed, .existed, .existed])
+        let root = try FileStatus(scratch.path)
+        let shared = try FileStatus(scratch.path + "/models/torch")
+        #expect((shared.uid, shared.gid) == (root.uid, root.gid))
+        #expect(shared.permissions == 0o2775)
+        #expect(try FileStatus(scratch.path + "/.packet").permissions == 0o755)
+        #expect(try FileStatus(scratch.path + "/.packet/secrets/77").permissions == 0o700)
+        if getuid() == 0 { #expect(try FileStatus(scratch.path + "/.packet/secrets/77").uid == 77) }
+    }
+
+    @Test func linksAreNotFollowedAndNothingIsMadeOutside() throws {
+        let outside = try Scratch()
+        symlink(outside.path, scratch.path + "/models")
+        guard case .failed = make([.shared("models/torch")])[0] else {
+            Issue.record("followed a link")
+            return
+        }
+        guard case .failed = make([.shared("../escape")])[0] else {
+            Issue.record("left the volume")
+            return
+        }
+        #expect(access(outside.path + "/torch", F_OK) != 0)
+    }
+
+    @Test func aPrivateDirectoryOfSomebodyElseIsRefused() throws {
+        try AtomicFile.createDirectory(scratch.path + "/secrets", mode: 0o755)
+        guard case .failed = make([.private("secrets", uid: getuid())])[0] else {
+            Issue.record("accepted 0755")
+            return
+        }
+    }
+
+    @Test func nothingIsMadeBelowAMountPointWithoutItsVolume() throws {
+        guard case .failed = make([.shared("models")], mountID: 999_999_999)[0] else {
+            Issue.record("made it")
+            return
+        }
+        #expect(access(scratch.path + "/models", F_OK) != 0)
+    }
+
+    @Test func aProbeThatHangsIsLeftBehind() {
+        let probe = ProbeProgram(executable: "/bin/sh", arguments: ["-c", "sleep 60"])
+        let outcomes = VolumeDirectories.make([.shared("a"), .shared("b")], at: "/x", probe: probe, milliseconds: 50)
+        #expect(outcomes == Array(repeating: .failed("the volume did not answer within 50 ms"), count: 2))
+    }
+}
