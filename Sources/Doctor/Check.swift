@@ -1,4 +1,5 @@
-import Effects
+public import ControlPlaneAPI
+public import Effects
 
 /// One thing the doctor looks at. A check is pure: it judges facts that were gathered with deadlines of their own.
 public struct Check: Sendable {

@@ -1,4 +1,4 @@
-import FoundationEssentials
+public import ControlPlaneAPI
 public import LinuxKit
 
 /// What the doctor found: the one value from which JSON, the screen and the report to the control plane are made.
@@ -96,47 +96,5 @@ public struct DoctorReport: Codable, Sendable, Equatable {
         self.checks = checks
         self.summary = summary
         exit = summary.fail + summary.unknown > 0 || strict && summary.warn > 0 || missing ? 1 : 0
-    }
-}
-
-/// A JSON value whose shape only the check knows.
-public enum JSONValue: Codable, Sendable, Equatable {
-    /// A string.
-    case string(String)
-    /// An integer.
-    case integer(Int64)
-    /// A boolean.
-    case boolean(Bool)
-    /// A list.
-    case array([JSONValue])
-    /// An object.
-    case object([String: JSONValue])
-
-    /// Reads a value; numbers must be integers.
-    public init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        if let flag = try? container.decode(Bool.self) {
-            self = .boolean(flag)
-        } else if let number = try? container.decode(Int64.self) {
-            self = .integer(number)
-        } else if let text = try? container.decode(String.self) {
-            self = .string(text)
-        } else if let list = try? container.decode([JSONValue].self) {
-            self = .array(list)
-        } else {
-            self = .object(try container.decode([String: JSONValue].self))
-        }
-    }
-
-    /// Writes the value.
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        switch self {
-        case .string(let value): try container.encode(value)
-        case .integer(let value): try container.encode(value)
-        case .boolean(let value): try container.encode(value)
-        case .array(let value): try container.encode(value)
-        case .object(let value): try container.encode(value)
-        }
     }
 }

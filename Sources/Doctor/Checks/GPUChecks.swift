@@ -1,0 +1,51 @@
+import ControlPlaneAPI
+import GPU
+
+extension Check {
+    static let gpuChecks: [Check] = [
+        Check(
+            "gpu.nvml", "NVML answers",
+            why: "Without NVML neither health nor usage of GPUs is known; CUDA programs usually fail too."
+        ) { facts in
+            guard facts.configuration.configuration.gpu.enabled else { return .init(.skip, "switched off (gpu.enabled)") }
+            guard let gpu = facts.gpu else { return .init(.unknown, "NVML was not asked") }
+            switch gpu.state {
+            case .ok: return .init(.pass, "driver \(gpu.driverVersion ?? "?"), CUDA \(gpu.cudaDriverVersion ?? "?")")
+            case .noLibrary, .noGPU, .released: return .init(.skip, gpu.reason)
+            case .starting: return .init(.unknown, "NVML has not answered yet")
+            case .noDriver, .driverMismatch, .accessRevoked, .unresponsive, .error: return .init(.fail, gpu.reason)
+            }
+        },
+        Check(
+            "gpu.devices", "Every GPU answers",
+            why: "A lost GPU does no work and is still paid for.", requires: ["gpu.nvml"]
+        ) { facts in
+            guard let gpu = facts.gpu else { return .init(.skip, "NVML was not asked") }
+            let devices = gpu.allocatableDevices
+            let bad = gpu.samples.filter { $0.state != .ok }
+            if let first = bad.first {
+                return .init(
+                    .fail, "\(bad.count) of \(gpu.devices.count): \(first.uuid) is \(first.state.rawValue)",
+                    data: ["uuids": .array(bad.map { .string($0.uuid) })])
+            }
+            if gpu.failedDevices > 0 { return .init(.fail, "\(gpu.failedDevices) GPU(s) never answered") }
+            return .init(
+                .pass, "\(devices.count): \(Set(devices.map(\.name)).sorted().joined(separator: ", "))",
+                data: ["devices": .integer(Int64(devices.count))])
+        },
+        Check(
+            "gpu.health", "No GPU reports errors",
+            why: "Uncorrected memory errors and pending resets end in wrong results or crashes.", requires: ["gpu.devices"]
+        ) { facts in
+            guard let gpu = facts.gpu else { return .init(.skip, "NVML was not asked") }
+            let faulty = gpu.samples.filter { ($0.eccUncorrected ?? 0) > 0 || ($0.recoveryAction ?? 0) > 0 }
+            if let first = faulty.first {
+                return .init(
+                    .warn,
+                    "\(first.uuid): \(first.eccUncorrected ?? 0) uncorrected memory error(s), recovery action \(first.recoveryAction ?? 0)")
+            }
+            if let event = gpu.events.last { return .init(.warn, "XID \(event.xid) on \(event.uuid ?? "a GPU")") }
+            return .init(.pass, "no uncorrected errors, no XID events seen")
+        },
+    ]
+}
