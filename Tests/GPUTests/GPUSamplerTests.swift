@@ -129,7 +129,7 @@ import Testing
         #expect(sampler.stop(milliseconds: 20_000))
     }
 
-    @Test func eightGPUsCostAtMostSixCallsEachPerTick() async throws {
+    @Test func eightGPUsCostSixCallsEachPerTick() async throws {
         let driver = try SimulatedDriver("gpu.count = 8\n")
         let counts = Mutex<[UInt64]>([])
         let sampler = try driver.start(onTick: { _ in
@@ -138,8 +138,9 @@ import Testing
         try await sampler.snapshot { $0.tick >= 5 }
         #expect(sampler.stop(milliseconds: 20_000))
         let seen = counts.withLock { $0 }
-        // The first tick enumerates; every tick asks once for events, of all GPUs together.
-        for (before, after) in zip(seen.dropFirst(), seen.dropFirst(2)) { #expect(after - before <= 8 * 6 + 1) }
+        // The first tick enumerates; every tick asks once for the events of all GPUs together, and at most one of the
+        // eight for its memory clock.
+        for (before, after) in zip(seen.dropFirst(), seen.dropFirst(2)) { #expect(after - before <= 8 * 6 + 2) }
     }
 
     @Test func everyTickReachesTheListenerInOrder() async throws {
