@@ -2,7 +2,7 @@ import CNVML
 
 /// One GPU or MIG instance as a session knows it, and how it is read.
 ///
-/// At most six calls per tick, one more in every ``memoryClockEvery``th. A call that the device does not support or
+/// Six calls per tick, and one more in every ``memoryClockEvery``th. A call that the device does not support or
 /// refuses is not made again until the next enumeration.
 struct DeviceReader {
     /// The readings that may be missing.
@@ -190,7 +190,8 @@ struct DeviceReader {
         if let megahertz = take(.smClock, &visit, { library.clock(handle, NVML_CLOCK_SM) }) {
             sample.smClockMHz = megahertz <= Limits.megahertz ? Int(megahertz) : nil
         }
-        if lastMemoryClock == nil || tick % Self.memoryClockEvery == 0 {
+        // Each device in another tick, so that no tick is much longer than the others.
+        if lastMemoryClock == nil || (tick + UInt64(device.index)) % Self.memoryClockEvery == 0 {
             lastMemoryClock = take(.memoryClock, &visit) { library.clock(handle, NVML_CLOCK_MEM) }
                 .flatMap { $0 <= Limits.megahertz ? Int($0) : nil }
         }

@@ -11,8 +11,6 @@ struct NVMLFailure: Error, Equatable, CustomStringConvertible {
     static let notSupported = NVMLFailure(NVML_ERROR_NOT_SUPPORTED)
     static let noPermission = NVMLFailure(NVML_ERROR_NO_PERMISSION)
     static let notFound = NVMLFailure(NVML_ERROR_NOT_FOUND)
-    static let driverNotLoaded = NVMLFailure(NVML_ERROR_DRIVER_NOT_LOADED)
-    static let timeout = NVMLFailure(NVML_ERROR_TIMEOUT)
     static let functionNotFound = NVMLFailure(NVML_ERROR_FUNCTION_NOT_FOUND)
     static let gpuIsLost = NVMLFailure(NVML_ERROR_GPU_IS_LOST)
     static let resetRequired = NVMLFailure(NVML_ERROR_RESET_REQUIRED)

@@ -67,12 +67,14 @@ import Testing
 
     @Test func aSingleErrorDoesNotEndTheSession() async throws {
         let driver = try SimulatedDriver("")
-        let sampler = try driver.start()
-        try await sampler.snapshot { $0.state == .ok }
-        try driver.change("gpu.0.result.nvmlDeviceGetMemoryInfo_v2 = UNKNOWN\n")
-        try await sampler.snapshot { $0.state == .error }
-        try driver.change("")
-        try await sampler.snapshot { $0.state == .ok }
+        let failures = Mutex(0)
+        let sampler = try driver.start(onTick: { snapshot in
+            if snapshot.tick == 1 { try? driver.change("gpu.0.result.nvmlDeviceGetMemoryInfo_v2 = UNKNOWN\n") }
+            guard snapshot.state == .error else { return }
+            failures.withLock { $0 += 1 }
+            try? driver.change("")
+        })
+        try await sampler.snapshot { $0.state == .ok && failures.withLock { $0 } > 0 }
         #expect(try driver.calls("nvmlInitWithFlags") == 1)
         #expect(sampler.stop(milliseconds: 20_000))
     }
