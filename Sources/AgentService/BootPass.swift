@@ -1,0 +1,44 @@
+import AtRisk
+public import Boot
+import Environment
+import LinuxKit
+public import Settings
+import Storage
+
+/// `packet-agent boot`: one boot pass of this container.
+public enum BootPass {
+    /// Looks at the mounts, waits for an expected volume, writes the environment and runs the set-up script. Blocks until
+    /// the script ended. What boot itself wrote is noted, so that it does not count as the user's.
+    public static func run(_ configuration: AgentConfiguration) -> BootReport {
+        let state = configuration.agent.stateDirectory
+        let born = (try? FileStatus("/"))?.born
+        // Without the stamp everything since the container's start counts as the user's: the safe side.
+        try? FirstStart.record(stateDirectory: state, layerBorn: born)
+        let before = FirstStart.now()
+        let report = BootRunner(
+            effects: .system(
+                configuration: configuration,
+                inspectMounts: { () throws(LinuxError) in try PodView.gather(configuration).bootFacts() },
+                isPersistent: { path in
+                    guard let view = try? PodView.gather(configuration) else { return false }
+                    return view.isPersistent(path)
+                }),
+            waitSeconds: configuration.storage.volumeWaitSeconds, setupEnabled: configuration.setup.enabled
+        ).run()
+        _ = try? Baseline.capture(changedBetween: before, and: FirstStart.now(), stateDirectory: state)
+        return report
+    }
+
+    /// The volume that `setup run` takes the script from, and the environment it gets.
+    public static func setupInput(_ configuration: AgentConfiguration) throws(LinuxError) -> (
+        volume: SetupRunner.Volume?, environment: [String: String]
+    ) {
+        let view = try PodView.gather(configuration)
+        let facts = view.bootFacts()
+        let volume = facts.primary.map { facts.volumes[$0] }
+        return (
+            volume.map { SetupRunner.Volume(mountPoint: $0.mountPoint, mountID: $0.mountID) },
+            BootRunner.Effects.setupEnvironment(configuration, volume: volume, isPersistent: view.isPersistent)
+        )
+    }
+}

@@ -1,0 +1,108 @@
+import AtRisk
+import LinuxKit
+import Storage
+
+/// The report as a person reads it: what would be lost first, then what is wrong, then what is fine in one line.
+public struct Screen {
+    /// Columns of the terminal.
+    public var columns: Int
+    /// Whether colours may be used.
+    public var hasColour: Bool
+
+    /// Describes a terminal.
+    public init(columns: Int = 80, hasColour: Bool = false) {
+        self.columns = columns
+        self.hasColour = hasColour
+    }
+
+    /// The report in lines; at most ``columns`` wide except for commands, which must stay whole to be copied.
+    public func lines(_ report: DoctorReport, atRisk: AtRiskReport?) -> [String] {
+        var lines: [String] = []
+        if let atRisk { lines += loss(atRisk) + [""] }
+        let problems = report.checks.filter { check in
+            [.fail, .unknown, .warn].contains(check.status) && (check.id != "storage.at-risk" || atRisk == nil)
+        }
+        for status in [DoctorReport.Status.fail, .unknown, .warn] {
+            for check in problems where check.status == status { lines += problem(check) }
+        }
+        if !problems.isEmpty { lines.append("") }
+        lines += summary(report)
+        return lines
+    }
+
+    private func loss(_ report: AtRiskReport) -> [String] {
+        let partial = report.complete ? "" : " (at least; not everything could be looked at)"
+        guard report.totalFiles > 0 else {
+            return [paint("Nothing of yours would be lost if this pod stopped now.", .green) + partial]
+        }
+        var lines = [
+            paint("You would lose \(ByteCount.format(report.totalBytes)) if this pod stopped now.", .red) + partial
+        ]
+        for group in report.groups.prefix(8) {
+            let size = ByteCount.format(group.bytes)
+            let padding = String(repeating: " ", count: max(0, 10 - size.count))
+            lines += wrap(
+                TerminalText.escape("\(group.title)  \(group.path)"), first: "  \(padding)\(size)  ",
+                rest: String(repeating: " ", count: 14))
+        }
+        if report.groups.count > 8 {
+            lines.append("  and \(report.groups.count - 8) more: packet-agent at-risk")
+        }
+        return lines
+    }
+
+    private func problem(_ check: DoctorReport.Result) -> [String] {
+        let colour: Colour = check.status == .fail ? .red : .yellow
+        let word = check.status.rawValue.uppercased()
+        var lines = [paint(word.padded(to: 8), colour) + check.title + "  " + paint(check.id, .dim)]
+        lines += wrap(TerminalText.escape(check.evidence), first: "        ", rest: "        ")
+        lines += wrap(check.why, first: "        ", rest: "        ").map { paint($0, .dim) }
+        if let fix = check.fix { lines.append("        → " + TerminalText.escape(fix.command)) }
+        return lines
+    }
+
+    private func summary(_ report: DoctorReport) -> [String] {
+        let passed = report.checks.filter { $0.status == .pass }
+        var lines: [String] = []
+        if !passed.isEmpty {
+            lines += wrap(passed.map(\.id).joined(separator: ", "), first: "Fine:   ", rest: "        ")
+                .map { paint($0, .green) }
+        }
+        let skipped = report.checks.filter { $0.status == .skip }
+        if !skipped.isEmpty {
+            lines += wrap(skipped.map(\.id).joined(separator: ", "), first: "Skipped: ", rest: "        ")
+                .map { paint($0, .dim) }
+        }
+        let count = report.summary
+        lines.append(
+            "\(count.fail) failed, \(count.unknown) unknown, \(count.warn) warnings, \(count.pass) passed, \(count.skip) skipped")
+        return lines
+    }
+
+    private enum Colour: Int { case red = 31, green = 32, yellow = 33, dim = 2 }
+
+    private func paint(_ text: String, _ colour: Colour) -> String {
+        hasColour ? "\u{1b}[\(colour.rawValue)m\(text)\u{1b}[0m" : text
+    }
+
+    /// Breaks text at spaces; a word longer than a line stays whole.
+    private func wrap(_ text: String, first: String, rest: String) -> [String] {
+        var lines: [String] = []
+        var line = first
+        var isEmpty = true
+        for word in text.split(separator: " ", omittingEmptySubsequences: false) {
+            if !isEmpty, line.count + 1 + word.count > columns {
+                lines.append(line)
+                line = rest
+                isEmpty = true
+            }
+            line += (isEmpty ? "" : " ") + word
+            isEmpty = false
+        }
+        return lines + [line]
+    }
+}
+
+extension String {
+    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+}
