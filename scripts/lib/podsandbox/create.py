@@ -173,7 +173,7 @@ def _reserve(store, name, record, volume):
     with store.exclusively():
         pod = store.pod(name)
         if os.path.isdir(pod.directory):
-            if pod.state() in ("running", "creating"):
+            if pod.settled_state() in ("creating", "running", "ending"):
                 raise PodError(f"pod {name} exists already: scripts/pod terminate {name}")
             pod.remove()
         for other in store.all_pods():

@@ -153,7 +153,7 @@ def _list(store, options, _):
         record, state = pod.record(), pod.state()
         row = {key: record.get(key) for key in ("name", "uid", "pid", "hostname", "rootfs", "user", "volume", "volume_name")}
         row.update(name=pod.name, state=state, created=record.get("created"), exit_code=pod.exit().get("exit_code"))
-        if state != "running":
+        if state not in ("running", "ending"):
             row["pid"] = None
         pods.append(row)
     if options.json:

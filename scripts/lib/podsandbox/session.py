@@ -16,6 +16,7 @@ from .errors import PodError
 
 _NAMESPACES = linux.CLONE_NEWNS | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC
 _SHELLS = ("/bin/bash", "/bin/sh")
+_END_OF_INPUT, _ENDS = b"\x04", 6  # as typed; how often it is repeated to a terminal that stays quiet
 
 
 def execute(record, command, user, variables, terminal):
@@ -38,7 +39,8 @@ def execute(record, command, user, variables, terminal):
                 ours.close()
             _become(record, descriptor, command, user, variables, theirs)
         except (PodError, OSError) as problem:
-            code = getattr(problem, "code", 125)
+            code = getattr(problem, "code", 1)
+            code = 125 if code == 1 else code
             os.write(2, f"scripts/pod: {problem}\n".encode())
         finally:
             os._exit(code)
@@ -126,16 +128,22 @@ def _relay(ours, child):
     else:
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
     try:
-        watched = [0, master]
+        watched, ends, idle = [0, master], 0, None
         while True:
-            ready, _, _ = select.select(watched, [], [])
+            ready, _, _ = select.select(watched, [], [], idle)
+            if not ready:
+                # A shell that was just setting its terminal up has lost the last one.
+                _write_all(master, _END_OF_INPUT)
+                ends += 1
+                idle = 0.2 * 2**ends if ends < _ENDS else None
             if 0 in ready:
                 data = os.read(0, 65536)
                 if data:
                     _write_all(master, data)
                 else:
                     watched.remove(0)
-                    _write_all(master, b"\x04")  # end of input, as typed
+                    _write_all(master, _END_OF_INPUT)
+                    idle = 0.2
             if master in ready:
                 try:
                     data = os.read(master, 65536)

@@ -132,7 +132,7 @@ class Store:
         with self.exclusively():
             for pod in self.all_pods():
                 state = pod.state()
-                if state in ("running", "creating") or (state == "exited" and not everything):
+                if state in ("creating", "running", "ending") or (state == "exited" and not everything):
                     continue
                 pod.remove()
                 removed.append(pod.name)
@@ -189,10 +189,20 @@ class Pod:
         return False
 
     def state(self):
-        """running, creating, exited (PID 1 ended) or dead (the shim or the creation was killed)."""
+        """creating, running, ending, exited (PID 1 ended) or dead (the shim or the creation was killed)."""
         if self.is_held():
-            return "running" if self.record().get("pid") else "creating"
+            pid = self.record().get("pid")
+            if pid is None:
+                return "creating"
+            return "ending" if linux.is_exiting(pid) else "running"
         return "exited" if self.exit() else "dead"
+
+    def settled_state(self, seconds=5):
+        """The state once a creation or an end that is going on is over: another command's, or a killed one's."""
+        deadline = time.monotonic() + seconds
+        while (state := self.state()) in ("creating", "ending") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return state
 
     def running(self):
         """The record of a pod one can enter; says why not otherwise."""
@@ -250,18 +260,27 @@ class Volume:
         write_json(os.path.join(self.directory, "volume.json"), record)
         return record
 
-    def attached_to(self):
-        """The name of the living pod that uses the volume, or None."""
+    def holder(self):
+        """The living pod that uses the volume, or None."""
         for pod in self.store.all_pods():
             if pod.record().get("volume_id") == self.name and pod.is_held():
-                return pod.name
+                return pod
         return None
 
+    def attached_to(self):
+        holder = self.holder()
+        return holder.name if holder else None
+
     def attach(self):
-        """Locks the volume for the caller's life: the descriptor. A disk that the last pod's mount still holds is waited for."""
-        descriptor = try_lock(self.lock)
-        if descriptor is None:
-            raise PodError(f"volume {self.name} is attached to pod {self.attached_to()}: one pod at a time")
+        """Locks the volume for the caller's life: the descriptor. A disk that an ending pod still holds is waited for."""
+        descriptor, deadline = try_lock(self.lock), time.monotonic() + 5
+        while descriptor is None:
+            holder = self.holder()
+            if (holder and holder.settled_state() == "running") or time.monotonic() > deadline:
+                name = holder.name if holder else "(unknown)"
+                raise PodError(f"volume {self.name} is attached to pod {name}: one pod at a time")
+            time.sleep(0.02)
+            descriptor = try_lock(self.lock)
         if os.path.exists(self.image) and not linux.wait_until_detached(self.image, self.store.nodes, 10):
             os.close(descriptor)
             raise PodError(f"volume {self.name} is still mounted by a pod that ended: see losetup -a")
