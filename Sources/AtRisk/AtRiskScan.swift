@@ -104,6 +104,23 @@ public struct AtRiskScan: Sendable {
         public let problems: [String]
     }
 
+    private struct Sum {
+        var bytes: UInt64 = 0
+        var files = 0
+        var paths: [BytePath] = []
+        var lifetime: Lifetime
+
+        init(lifetime: Lifetime) { self.lifetime = lifetime }
+
+        mutating func add(_ entry: TreeWalk.Entry, _ lifetime: Lifetime) {
+            bytes += entry.allocatedBytes
+            files += 1
+            if paths.count <= Rescue.listLimit { paths.append(entry.path) }
+            // A group that spans two lifetimes is as short-lived as the shorter.
+            if lifetime == .container { self.lifetime = .container }
+        }
+    }
+
     private struct Found {
         let entry: TreeWalk.Entry
         let lifetime: Lifetime
@@ -191,17 +208,14 @@ public struct AtRiskScan: Sendable {
         let changed = Set(wanted.lazy.map(\.entry.path))
         let records = PackageRecords(changed: changed, onDisk: options.walk.onDisk)
         let grouping = Grouping(changed: changed, known: options.known, homes: options.homes, records: records)
-        var sums: [Grouping.Key: (bytes: UInt64, files: Int, lifetime: Lifetime)] = [:]
+        var sums: [Grouping.Key: Sum] = [:]
         var linked: Set<TreeWalk.Identity> = []
         for item in wanted {
             let entry = item.entry
             if NotTheUsers.covers(entry.path, own: options.own, isChanged: changed.contains) { continue }
             if entry.links > 1, !linked.insert(entry.identity).inserted { continue }
             let key = grouping.key(for: entry.path)
-            let sum = sums[key] ?? (0, 0, item.lifetime)
-            // A group that spans two lifetimes is as short-lived as the shorter.
-            let lifetime: Lifetime = sum.lifetime == .container || item.lifetime == .container ? .container : .pod
-            sums[key] = (sum.bytes + entry.allocatedBytes, sum.files + 1, lifetime)
+            sums[key, default: Sum(lifetime: item.lifetime)].add(entry, item.lifetime)
         }
         return sums.map { key, sum in
             let names: [String] =
@@ -215,7 +229,8 @@ public struct AtRiskScan: Sendable {
                 path: key.path,
                 lifetime: sum.lifetime, bytes: sum.bytes, files: sum.files,
                 fix: Rescue.fix(
-                    for: key, names: names, since: sum.lifetime == .container ? layerStart : options.firstStart.pod,
+                    for: key, names: names, files: sum.paths,
+                    since: sum.lifetime == .container ? layerStart : options.firstStart.pod,
                     volume: options.volume))
         }.sorted { ($1.bytes, $0.id) < ($0.bytes, $1.id) }
     }

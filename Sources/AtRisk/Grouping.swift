@@ -9,12 +9,15 @@ struct Grouping {
         let title: String
         /// True when everything below ``path`` belongs to the group, so that the directory can be copied whole.
         let isWhole: Bool
+        /// True when only files directly in ``path`` belong to the group.
+        let isShallow: Bool
 
-        init(_ kind: AtRiskKind, _ path: BytePath, _ title: String, isWhole: Bool = false) {
+        init(_ kind: AtRiskKind, _ path: BytePath, _ title: String, isWhole: Bool = false, isShallow: Bool = false) {
             self.kind = kind
             self.path = path
             self.title = title
             self.isWhole = isWhole
+            self.isShallow = isShallow
         }
     }
 
@@ -129,7 +132,7 @@ struct Grouping {
         }
         let endings = [".safetensors", ".pt", ".pth", ".ckpt", ".gguf"]
         guard endings.contains(where: { path.bytes.suffix($0.utf8.count).elementsEqual($0.utf8) }) else { return nil }
-        return Key(.checkpoint, path.parent, "weights in \(path.parent)")
+        return Key(.checkpoint, path.parent, "weights in \(path.parent)", isShallow: true)
     }
 
     private func source(_ path: BytePath, _ ancestors: [BytePath]) -> Key? {
@@ -158,7 +161,7 @@ struct Grouping {
             depth = ["/usr", "/var", "/opt", "/mnt", "/data", "/home", "/srv"].contains { path.isWithin($0) } ? 2 : 1
         }
         let directory = path.components.dropLast().prefix(depth).reduce(BytePath.root) { $0.appending($1) }
-        return Key(.other, directory, "files in \(directory)")
+        return Key(.other, directory, "files in \(directory)", isShallow: directory.components.count < depth)
     }
 
     private func home(of path: BytePath) -> BytePath? {

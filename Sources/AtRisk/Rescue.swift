@@ -20,13 +20,28 @@ enum Rescue {
     /// The command for a group; nil when there is no volume, no need, or no good way yet.
     ///
     /// - Parameters:
-    ///   - files: some files of the group, for those that are saved one by one.
+    ///   - names: the packages of the group.
+    ///   - files: the files of the group; cut off above ``listLimit``.
     ///   - since: the change time from which files of the writable layer count.
     static func fix(
-        for key: Grouping.Key, names: [String], since: FileStatus.Time?, volume: BytePath?
+        for key: Grouping.Key, names: [String], files: [BytePath], since: FileStatus.Time?, volume: BytePath?
     ) -> AtRiskFix? {
         guard let volume, let target = ShellWord.quote(volume), let source = ShellWord.quote(key.path) else {
             return nil
+        }
+        func changed(matching test: String? = nil, limit: Int = 16) -> AtRiskFix? {
+            // Few files are named one by one, which is exact.
+            let words = files.compactMap(ShellWord.quote)
+            if files.count <= limit, words.count == files.count {
+                return AtRiskFix(
+                    command:
+                        "mkdir -p \(target)/saved && cp -a --parents -t \(target)/saved -- \(words.joined(separator: " "))",
+                    safe: true)
+            }
+            // Hidden files directly in a home directory are groups of their own, keys and tokens among them.
+            let hidden = files.contains { $0.lastComponent.bytes.first == UInt8(ascii: ".") }
+            let test = test ?? (key.isShallow && !hidden ? "! -name '.*'" : nil)
+            return Self.changed(source, target, since, matching: test, isShallow: key.isShallow)
         }
         switch key.kind {
         case .secret, .pipCache, .compileCache, .unpushedCommits:
@@ -56,7 +71,7 @@ enum Rescue {
                 let parts = name.split(separator: " ")
                 return parts.count == 2 ? ShellWord.quote(BytePath("\(parts[0])==\(parts[1])")) : nil
             }
-            guard !wanted.isEmpty, wanted.count == names.count else { return files(source, target, since) }
+            guard !wanted.isEmpty, wanted.count == names.count else { return changed() }
             return AtRiskFix(
                 command: "python3 -m pip install --target \(target)/pip-packages \(wanted.joined(separator: " "))",
                 safe: false)
@@ -66,10 +81,12 @@ enum Rescue {
                 return nil
             }
             return AtRiskFix(command: "echo \(line) >> \(target)/setup.sh", safe: false)
-        case .checkpoint: return key.isWhole ? copy(source, target, "checkpoints") : files(source, target, since)
-        case .notebook: return files(source, target, since, name: "*.ipynb")
-        case .dotfile: return files(source, target, since, name: ".*", depth: 1)
-        case .other: return files(source, target, since)
+        case .checkpoint: return changed(matching: key.isShallow ? nil : "-path '*/checkpoint-[0-9]*'")
+        case .notebook: return changed(matching: "-name '*.ipynb'")
+        case .dotfile:
+            // A pattern for settings would copy keys and tokens too, which lie beside them.
+            return files.count < listLimit ? changed(limit: listLimit) : nil
+        case .other: return changed()
         }
     }
 
@@ -77,14 +94,17 @@ enum Rescue {
         AtRiskFix(command: "mkdir -p \(volume)/\(directory) && cp -a -- \(source) \(volume)/\(directory)/", safe: true)
     }
 
+    /// Files that are named in one command at most.
+    static let listLimit = 200
+
     /// Copies what changed below a directory, with its path, below `saved` on the volume.
-    private static func files(
-        _ source: String, _ volume: String, _ since: FileStatus.Time?, name: String? = nil, depth: Int? = nil
+    private static func changed(
+        _ source: String, _ volume: String, _ since: FileStatus.Time?, matching test: String?, isShallow: Bool
     ) -> AtRiskFix {
         var find = "find \(source) -xdev"
-        if let depth { find += " -maxdepth \(depth)" }
-        find += " ! -type d"
-        if let name { find += " -name '\(name)'" }
+        if isShallow { find += " -maxdepth 1" }
+        find += " '(' -type f -o -type l ')'"
+        if let test { find += " \(test)" }
         // find asks for newer, the layer's rule is not older: one nanosecond makes no difference that anybody could see.
         if let since { find += " -newerct '@\(FileTime.format(since))'" }
         return AtRiskFix(

@@ -163,6 +163,25 @@ struct AtRiskScanTests {
             ])
     }
 
+    @Test("many files in a home directory are saved without the keys beside them and the groups below")
+    func manyFiles() throws {
+        let pod = try startedPod()
+        try pod.sh(
+            """
+            sleep 0.05; mkdir -p root/.ssh root/.config/app root/sub; echo k > root/.ssh/id; echo k > root/.netrc; echo c > root/.config/app/x
+            for i in $(seq 40); do echo $i > root/file$i; echo $i > root/sub/file$i; echo $i > root/.dot$i; done
+            """)
+        let findings = try pod.scan(volume: "/mnt/vol")
+        #expect(findings.groups.filter { $0.kind != .secret }.map(\.files).sorted() == [40, 40, 41])
+        for group in findings.groups {
+            guard let command = group.fix?.command else { continue }
+            let quoted = command.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''")
+            try pod.sh("chroot . /bin/sh -c '\(quoted)'")
+        }
+        #expect(try pod.sh("find mnt/vol -type f | wc -l").hasPrefix("121\n"))
+        #expect(try pod.sh("find mnt/vol -name id -o -name .netrc").hasPrefix("=status"))
+    }
+
     @Test("packages of the distribution are one group, with their files")
     func distribution() throws {
         let pod = try startedPod()
