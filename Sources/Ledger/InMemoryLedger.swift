@@ -78,6 +78,9 @@ public struct InMemoryLedgerStore: Sendable, LedgerStore {
     public func account(pod: String, gpu: String) -> Account? { pods[pod]?.accounts[gpu] }
 
     /// See ``LedgerStore``.
+    public func gpuCount(pod: String) -> Int { pods[pod]?.accounts.count ?? 0 }
+
+    /// See ``LedgerStore``.
     public func mark(pod: String, epoch: UsageRecord.Epoch) -> UInt64? { pods[pod]?.marks[epoch] }
 
     /// See ``LedgerStore``.

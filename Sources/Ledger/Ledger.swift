@@ -14,6 +14,9 @@ public enum Ledger {
     /// The greatest number in a record that is kept, so that a signed 64-bit column holds it.
     public static let maximumNumber = UInt64(Int64.max)
 
+    /// The most GPUs and MIG instances of one pod, over its whole life.
+    public static let maximumGPUs = 1024
+
     /// Reads a batch.
     ///
     /// - Throws: ``BatchRefusal`` when the body is not a batch, or an element has no readable epoch and seq: then nobody
@@ -62,8 +65,9 @@ public enum Ledger {
         guard record.podUID == pod else { return .reject(.foreignPod) }
         guard Account.isInRange(record) else { return .reject(.outOfRange) }
         if try store.hasOverlap(with: record) { return .reject(.overlap) }
-        let account = try store.account(pod: pod, gpu: record.gpuUUID) ?? Account()
-        guard let total = account.adding(record) else { return .reject(.overflow) }
+        let account = try store.account(pod: pod, gpu: record.gpuUUID)
+        if account == nil, try store.gpuCount(pod: pod) >= maximumGPUs { return .reject(.tooManyGPUs) }
+        guard let total = (account ?? Account()).adding(record) else { return .reject(.overflow) }
         return .accept(record, total)
     }
 
@@ -138,6 +142,8 @@ public enum Refusal: Sendable, Hashable, CustomStringConvertible {
     case outOfRange
     /// The account of its GPU would overflow.
     case overflow
+    /// The pod has ``Ledger/maximumGPUs`` GPUs already.
+    case tooManyGPUs
     /// It is not a usage event; the text names the rule it breaks.
     case malformed(String)
 
@@ -149,6 +155,7 @@ public enum Refusal: Sendable, Hashable, CustomStringConvertible {
         case .overlap: "overlap"
         case .outOfRange: "out_of_range"
         case .overflow: "overflow"
+        case .tooManyGPUs: "too_many_gpus"
         case .malformed(let rule): "malformed: \(rule)"
         }
     }
@@ -162,6 +169,7 @@ public enum Refusal: Sendable, Hashable, CustomStringConvertible {
         case "overlap": self = .overlap
         case "out_of_range": self = .outOfRange
         case "overflow": self = .overflow
+        case "too_many_gpus": self = .tooManyGPUs
         case _ where description.hasPrefix(prefix): self = .malformed(String(description.dropFirst(prefix.count)))
         default: return nil
         }

@@ -26,6 +26,8 @@ public protocol LedgerStore {
     func hasOverlap(with record: UsageRecord) throws(Failure) -> Bool
     /// The account of a GPU, if it has one.
     func account(pod: String, gpu: String) throws(Failure) -> Account?
+    /// How many GPUs of a pod have an account.
+    func gpuCount(pod: String) throws(Failure) -> Int
     /// The high-water mark of an epoch, if it has one.
     func mark(pod: String, epoch: UsageRecord.Epoch) throws(Failure) -> UInt64?
 
