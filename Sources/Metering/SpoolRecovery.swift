@@ -12,27 +12,30 @@ extension Spool {
         var mustRewrite = false
     }
 
-    /// Finds out what is durable, makes it so for good, and completes interrupted work.
-    ///
-    /// The last segment is always written anew: what an earlier process wrote and did not sync, or could not sync, looks
-    /// fine in the page cache and may still vanish.
+    /// Finds out what is there and makes it durable for good, completing interrupted work.
     mutating func recover() throws(DiskError) {
+        isSettled = false
+        let found = try examine()
+        try settle(found)
+        isSettled = true
+    }
+
+    /// Reads everything, changes nothing on disk.
+    private mutating func examine() throws(DiskError) -> [Found] {
         recovery = .init()
         isActive = false
-        segments = []
         quarantined = []
+        unknown = []
         var numbers: [UInt64] = []
         for name in try directory.list().sorted() {
             if let number = Segment.number(name) {
                 numbers.append(number)
             } else if name.hasSuffix(".quarantine") {
                 quarantined.append((name, try directory.read(name).count))
-            } else if name == Self.temporary {
-                try directory.remove(name)
             }
         }
         numbers.sort()
-        nextNumber = (numbers.last ?? 0) + 1
+        nextNumber = max(nextNumber, (numbers.last ?? 0) + 1)
         var found: [Found] = []
         var latest = SpoolState()
         for number in numbers {
@@ -42,38 +45,52 @@ extension Spool {
         }
         state = latest
         dropUncommitted(&found)
-        let holes = holes(found)
         segments = found.map(\.file)
         recovery.tornBytes = found.reduce(0) { $0 + $1.tornBytes }
         recovery.damagedSegments = found.count { $0.isDamaged }
+        recovery.unknownVersions = unknown.count
+        return found
+    }
+
+    /// Writes anew what is damaged, and always the last segment: what an earlier process wrote and did not sync, or could
+    /// not sync, looks fine in the page cache and may still vanish. Syncing it again would prove nothing.
+    private mutating func settle(_ found: [Found]) throws(DiskError) {
+        for number in unknown {
+            keep(try directory.read(Segment.name(number)), in: Segment.padded(number) + ".quarantine")
+            try directory.remove(Segment.name(number))
+        }
+        let holes = holes(found)
         let gaps = holes.isEmpty ? [] : try fill(holes)
         recovery.replacedRecords = UInt64(gaps.count)
         for index in found.indices {
             let isLast = index == found.count - 1
             let own = gaps.filter { $0.segment == index }.map(\.record)
             guard isLast || found[index].mustRewrite || found[index].isDamaged || !own.isEmpty else { continue }
+            if found[index].isDamaged {
+                keep(
+                    try directory.read(segments[index].name), in: Segment.padded(segments[index].number) + ".quarantine"
+                )
+            }
             try restore(index, keeping: found[index], adding: own)
         }
         try directory.syncDirectory()
         let last = segments.last?.number
         segments.removeAll { $0.runs.isEmpty && $0.number != last }
         isActive = !segments.isEmpty
+        isDirectoryDirty = true
         removeDelivered()
     }
 
     private mutating func examine(_ number: UInt64, isLast: Bool) throws(DiskError) -> Found? {
-        let name = Segment.name(number)
-        let bytes = try directory.read(name)
+        let bytes = try directory.read(Segment.name(number))
         guard Segment.isReadable(bytes[...]) else {
-            recovery.unknownVersions += 1
-            keep(bytes, in: Segment.padded(number) + ".quarantine")
-            try directory.remove(name)
+            unknown.append(number)
             return nil
         }
         let start = Run(epoch: "", first: 0, last: 0)
         var found = Found(file: .init(number: number, bytes: bytes.count, runs: [], start: start))
         var items = Segment.items(bytes[...])
-        if isLast { found.tornBytes = bytes.count - cutTorn(&items, size: bytes.count) }
+        if isLast { found.tornBytes = bytes.count - cutTorn(&items) }
         for item in items {
             switch item {
             case .record(let epoch, let seq, _): found.records.append((epoch, seq))
@@ -83,7 +100,6 @@ extension Spool {
             }
         }
         found.file.bytes -= found.tornBytes
-        if found.isDamaged { keep(bytes, in: Segment.padded(number) + ".quarantine") }
         return found
     }
 
@@ -91,7 +107,7 @@ extension Spool {
     /// that has a hole, because the disk may keep a later page and lose an earlier one.
     ///
     /// - Returns: how many bytes stay.
-    private func cutTorn(_ items: inout [Segment.Item], size: Int) -> Int {
+    private func cutTorn(_ items: inout [Segment.Item]) -> Int {
         func isState(_ item: Segment.Item) -> Bool { if case .state = item { true } else { false } }
         func isDamage(_ item: Segment.Item) -> Bool { if case .damage = item { true } else { false } }
         func end(_ item: Segment.Item?) -> Int {
@@ -157,11 +173,6 @@ extension Spool {
             try directory.remove(segments[index].name)
             return
         }
-        do { try rewrite(index, records: records, state: state) } catch {
-            // A full disk has no room for a second copy: then the tail is cut off where it is.
-            guard gaps.isEmpty, !found.isDamaged, !found.mustRewrite else { throw error }
-            try directory.truncate(segments[index].name, to: segments[index].bytes)
-            try directory.sync(segments[index].name)
-        }
+        try rewrite(index, records: records, state: state)
     }
 }

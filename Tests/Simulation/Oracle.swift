@@ -14,6 +14,12 @@ struct Oracle {
     private var poisoned: Set<Key> = []
     private var spans: [String: [UsageRecord]] = [:]
 
+    static func brief(_ record: UsageRecord) -> String {
+        let content = if case .gap(let cause) = record.content { cause.rawValue } else { "observed" }
+        return "\(record.epoch.prefix(6)):\(record.seq) \(record.gpuUUID) \(record.bootID) "
+            + "\(record.startMilliseconds)..<\(record.endMilliseconds) \(content)"
+    }
+
     /// From now on this record is refused by name, unless it is kept already.
     mutating func refuse(_ epoch: String, _ seq: UInt64) { refuseList.insert(.init(epoch: epoch, seq: seq)) }
 
@@ -42,7 +48,9 @@ struct Oracle {
                     let isLate =
                         event.record.content == .gap(.quarantined)
                         && known.record.startMilliseconds == event.record.startMilliseconds
-                    if !isLate { complaints.append("conflict \(event.key) \(known.record) \(event.record)") }
+                    if !isLate {
+                        complaints.append("conflict of \(Self.brief(event.record)) with \(Self.brief(known.record))")
+                    }
                     reject("conflict")
                 }
             } else if refuseList.contains(event.key) || refused[event.key] != nil {
@@ -57,7 +65,7 @@ struct Oracle {
                         && event.record.startMilliseconds < $0.endMilliseconds
                 }
                 if let other {
-                    complaints.append("overlap of \(event.record) with \(other)")
+                    complaints.append("overlap of \(Self.brief(event.record)) with \(Self.brief(other))")
                     refused[event.key] = event.record
                     reject("overlap")
                 } else {
