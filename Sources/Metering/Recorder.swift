@@ -24,7 +24,8 @@ public struct Recorder<Directory: DurableDirectory>: Sendable {
     private var spool: Spool<Directory>
     private var pending: [ClosedSpan] = []
     private var lost: [SpoolState.LostSpan] = []
-    private var isDue = false
+    private let resuming: OpenIntervals?
+    private var hasBegun = false
 
     /// Spans that could not be stored and became gaps with cause disk_full, since start.
     public private(set) var lostSpans: UInt64 = 0
@@ -38,7 +39,8 @@ public struct Recorder<Directory: DurableDirectory>: Sendable {
     /// - Parameters:
     ///   - bootID: `/proc/sys/kernel/random/boot_id`.
     ///   - maximumPending: closed spans that wait in memory while the disk refuses; more become gaps.
-    /// - Throws: when the disk fails; nothing has then been reported, and it can be tried again.
+    /// - Throws: when the disk cannot be read. One that cannot be written is no reason not to start: time is metered, and
+    ///   what does not fit into memory becomes gaps with cause disk_full.
     public init(
         directory: Directory, podUID: String, bootID: String, random: some RandomSource = SystemRandomSource(),
         configuration: MeterConfiguration = .init(), limits: SpoolLimits = .init(), maximumPending: Int = 512
@@ -48,25 +50,36 @@ public struct Recorder<Directory: DurableDirectory>: Sendable {
         self.podUID = podUID
         self.maximumPending = maximumPending
         let old = spool.state
+        // Another pod's time is not continued: its records are delivered, its gap is not ours to declare.
+        resuming = old.podUID == podUID ? old.open?.waiting() : nil
+        meter = Meter(configuration: configuration, bootID: bootID, resuming: resuming)
+        try? begin()
+    }
+
+    /// Closes the old epoch at its last checkpoint and begins the new one.
+    private mutating func begin() throws(SpoolError) {
+        guard !hasBegun else { return }
+        let old = spool.state
         let closing = old.lost.map(\.span) + (old.open?.closed() ?? [])
         let records = closing.enumerated().map { index, span in
             Self.record(span, old.podUID, old.epoch, old.nextSeq + UInt64(index))
         }
-        // Another pod's time is not continued: its records are delivered, its gap is not ours to declare.
-        let resuming = old.podUID == podUID ? old.open?.waiting() : nil
-        meter = Meter(configuration: configuration, bootID: bootID, resuming: resuming)
+        let totals = old.podUID == podUID ? old.totals : nil
         var new = SpoolState(
-            podUID: podUID, epoch: epoch, nextSeq: 0, open: resuming, acknowledged: old.acknowledged,
-            totals: old.podUID == podUID ? old.totals : nil)
-        let unclosed = new
+            podUID: podUID, epoch: epoch, open: resuming, acknowledged: old.acknowledged, totals: totals)
         if old.podUID == podUID { new.count(closing) }
         do { try spool.append(records, state: new) } catch SpoolError.full {
-            // No room for the closing records: the spans wait as gaps of the new epoch.
-            if old.podUID == podUID { Self.merge(closing, into: &lost, &lostSpans) }
-            var full = unclosed
-            full.lost = lost
-            try spool.append([], state: full)
+            // No room for the closing records: their time waits as gaps of the new epoch.
+            var missing: [SpoolState.LostSpan] = []
+            var count: UInt64 = 0
+            if old.podUID == podUID { Self.merge(closing, into: &missing, &count) }
+            new.lost = missing
+            new.totals = totals
+            try spool.append([], state: new)
+            lost = missing + lost
+            lostSpans += count
         }
+        hasBegun = true
     }
 
     private static func record(
@@ -94,6 +107,10 @@ public struct Recorder<Directory: DurableDirectory>: Sendable {
     }
 
     private mutating func flush() -> Outcome {
+        do { try begin() } catch {
+            limitPending()
+            return Outcome(failure: error)
+        }
         let spans = lost.map(\.span) + pending
         let next = spool.state.nextSeq
         let records = spans.enumerated().map { Self.record($1, podUID, epoch, next + UInt64($0)) }
@@ -108,13 +125,16 @@ public struct Recorder<Directory: DurableDirectory>: Sendable {
             pending = []
             return Outcome(appended: records.count)
         } catch {
-            if pending.count > maximumPending {
-                Self.merge(pending, into: &lost, &lostSpans)
-                pending = []
-            }
+            limitPending()
             if case .full = error { rememberLost() }
             return Outcome(failure: error)
         }
+    }
+
+    private mutating func limitPending() {
+        guard pending.count > maximumPending else { return }
+        Self.merge(pending, into: &lost, &lostSpans)
+        pending = []
     }
 
     /// The limit is reached, but the disk has room for a checkpoint, which then says what is missing.

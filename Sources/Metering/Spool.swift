@@ -85,6 +85,12 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
     var nextNumber: UInt64 = 1
     // False when the last segment must not be appended to.
     var isActive = false
+    // False while what is on disk may still be lost in a power cut: nothing is sent or added before it is safe.
+    var isSettled = false
+    // Numbers of segments of another version.
+    var unknown: [UInt64] = []
+    // Numbers of segments without a complete append.
+    var discarded: [UInt64] = []
     // True while a removal or a new name may still be undone by a crash.
     var isDirectoryDirty = false
     var quarantined: [(name: String, bytes: Int)] = []
@@ -96,16 +102,25 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
 
     /// Opens a spool, sets damage aside and completes what a crash interrupted. Doing it again changes nothing.
     ///
-    /// - Throws: ``SpoolError/disk(_:)`` only when the disk itself fails; damaged contents never stop it.
+    /// When the disk can be read but not written, the spool opens with what it holds; everything that needs the disk throws
+    /// until it can be written again.
+    ///
+    /// - Throws: ``SpoolError/disk(_:)`` only when the disk cannot be read; damaged contents never stop it.
     public init(directory: Directory, limits: SpoolLimits = .init()) throws(SpoolError) {
         self.directory = directory
         self.limits = limits
-        do { try recover() } catch { throw .disk(error) }
+        do { try recover() } catch  where Self.isReadError(error) { throw .disk(error) } catch {}
     }
+
+    private static func isReadError(_ error: DiskError) -> Bool { ["list", "read", "open"].contains(error.operation) }
 
     /// Reads everything again, setting damage aside.
     public mutating func reopen() throws(SpoolError) {
         do { try recover() } catch { throw .disk(error) }
+    }
+
+    private mutating func ensureSettled() throws(SpoolError) {
+        if !isSettled { try reopen() }
     }
 
     /// Bytes in segments.
@@ -129,6 +144,7 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
     ///
     /// - Throws: when it throws, nothing was taken and ``state`` is unchanged.
     public mutating func append(_ records: [StoredRecord], state new: SpoolState) throws(SpoolError) {
+        try ensureSettled()
         let group = records.flatMap { Segment.frame($0) } + Segment.frame(new)
         if isActive, let last = segments.last, last.bytes + group.count > limits.segmentBytes,
             last.bytes > Segment.headerSize
@@ -195,7 +211,8 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
     // MARK: Reading
 
     /// The oldest records that are not acknowledged, in order.
-    public func load(maximumEvents: Int, maximumBytes: Int) throws(SpoolError) -> [StoredRecord] {
+    public mutating func load(maximumEvents: Int, maximumBytes: Int) throws(SpoolError) -> [StoredRecord] {
+        try ensureSettled()
         var records: [StoredRecord] = []
         var total = 0
         for segment in segments where !isDelivered(segment) {
@@ -227,6 +244,7 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
 
     /// Notes that the control plane has an epoch's records up to `seq`, durably, and then removes segments it has whole.
     public mutating func acknowledge(_ epoch: UsageRecord.Epoch, through seq: UInt64) throws(SpoolError) {
+        try ensureSettled()
         guard !state.isAcknowledged(epoch, seq) else { return }
         var new = state
         new.acknowledged[epoch] = seq
@@ -254,8 +272,8 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
 
     /// Best effort: what stays is removed next time or at the next start.
     mutating func removeDelivered() {
-        let active = isActive ? segments.last?.number : nil
-        let delivered = segments.filter { $0.number != active && isDelivered($0) }
+        // The last one holds the state.
+        let delivered = segments.dropLast().filter { isDelivered($0) }
         do {
             for segment in delivered {
                 isDirectoryDirty = true

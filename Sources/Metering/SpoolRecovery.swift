@@ -12,68 +12,104 @@ extension Spool {
         var mustRewrite = false
     }
 
-    /// Finds out what is durable, makes it so for good, and completes interrupted work.
-    ///
-    /// The last segment is always written anew: what an earlier process wrote and did not sync, or could not sync, looks
-    /// fine in the page cache and may still vanish.
+    /// Finds out what is there and makes it durable for good, completing interrupted work.
     mutating func recover() throws(DiskError) {
+        isSettled = false
+        let found = try examine()
+        try settle(found)
+        isSettled = true
+    }
+
+    /// Reads everything, changes nothing on disk.
+    private mutating func examine() throws(DiskError) -> [Found] {
         recovery = .init()
         isActive = false
-        segments = []
         quarantined = []
+        unknown = []
+        discarded = []
         var numbers: [UInt64] = []
         for name in try directory.list().sorted() {
             if let number = Segment.number(name) {
                 numbers.append(number)
             } else if name.hasSuffix(".quarantine") {
                 quarantined.append((name, try directory.read(name).count))
-            } else if name == Self.temporary {
-                try directory.remove(name)
             }
         }
         numbers.sort()
-        nextNumber = (numbers.last ?? 0) + 1
+        nextNumber = max(nextNumber, (numbers.last ?? 0) + 1)
         var found: [Found] = []
         var latest = SpoolState()
         for number in numbers {
-            guard let segment = try examine(number, isLast: number == numbers.last) else { continue }
-            if let state = segment.state { latest = state }
-            found.append(segment)
+            guard let segment = try examine(number) else { continue }
+            recovery.tornBytes += segment.tornBytes
+            if let state = segment.state {
+                latest = state
+                found.append(segment)
+            } else {
+                // Not one complete append: what a failed attempt left, or damage all over.
+                discarded.append(number)
+            }
         }
         state = latest
         dropUncommitted(&found)
-        let holes = holes(found)
         segments = found.map(\.file)
-        recovery.tornBytes = found.reduce(0) { $0 + $1.tornBytes }
         recovery.damagedSegments = found.count { $0.isDamaged }
+        recovery.unknownVersions = unknown.count
+        return found
+    }
+
+    /// Writes anew what is damaged, and always the last segment with a complete append: what an earlier process wrote and did not sync, or could
+    /// not sync, looks fine in the page cache and may still vanish. Syncing it again would prove nothing.
+    private mutating func settle(_ found: [Found]) throws(DiskError) {
+        for number in unknown {
+            keep(try directory.read(Segment.name(number)), in: Segment.padded(number) + ".quarantine")
+            try directory.remove(Segment.name(number))
+        }
+        let holes = holes(found)
         let gaps = holes.isEmpty ? [] : try fill(holes)
         recovery.replacedRecords = UInt64(gaps.count)
         for index in found.indices {
             let isLast = index == found.count - 1
             let own = gaps.filter { $0.segment == index }.map(\.record)
             guard isLast || found[index].mustRewrite || found[index].isDamaged || !own.isEmpty else { continue }
+            if found[index].isDamaged {
+                keep(
+                    try directory.read(segments[index].name), in: Segment.padded(segments[index].number) + ".quarantine"
+                )
+            }
             try restore(index, keeping: found[index], adding: own)
         }
-        try directory.syncDirectory()
         let last = segments.last?.number
+        for number in discarded {
+            if let last, number < last { try keepDamaged(number) }
+            try directory.remove(Segment.name(number))
+        }
+        for segment in segments where segment.runs.isEmpty && segment.number != last {
+            try directory.remove(segment.name)
+        }
         segments.removeAll { $0.runs.isEmpty && $0.number != last }
+        try directory.syncDirectory()
         isActive = !segments.isEmpty
+        isDirectoryDirty = true
         removeDelivered()
     }
 
-    private mutating func examine(_ number: UInt64, isLast: Bool) throws(DiskError) -> Found? {
-        let name = Segment.name(number)
-        let bytes = try directory.read(name)
+    private mutating func keepDamaged(_ number: UInt64) throws(DiskError) {
+        let name = Segment.padded(number) + ".quarantine"
+        guard !quarantined.contains(where: { $0.name == name }) else { return }
+        keep(try directory.read(Segment.name(number)), in: name)
+    }
+
+    private mutating func examine(_ number: UInt64) throws(DiskError) -> Found? {
+        let bytes = try directory.read(Segment.name(number))
         guard Segment.isReadable(bytes[...]) else {
-            recovery.unknownVersions += 1
-            keep(bytes, in: Segment.padded(number) + ".quarantine")
-            try directory.remove(name)
+            unknown.append(number)
             return nil
         }
         let start = Run(epoch: "", first: 0, last: 0)
         var found = Found(file: .init(number: number, bytes: bytes.count, runs: [], start: start))
         var items = Segment.items(bytes[...])
-        if isLast { found.tornBytes = bytes.count - cutTorn(&items, size: bytes.count) }
+        found.tornBytes = bytes.count - cutTorn(&items)
         for item in items {
             switch item {
             case .record(let epoch, let seq, _): found.records.append((epoch, seq))
@@ -83,15 +119,14 @@ extension Spool {
             }
         }
         found.file.bytes -= found.tornBytes
-        if found.isDamaged { keep(bytes, in: Segment.padded(number) + ".quarantine") }
         return found
     }
 
-    /// Removes the append that was being made when the process ended: everything after the last state, and a last group
-    /// that has a hole, because the disk may keep a later page and lose an earlier one.
+    /// Removes the last append if it is not complete: everything after the last state, and a last group that has a hole,
+    /// because the disk may keep a later page and lose an earlier one. A segment that was ended has two states at its end.
     ///
     /// - Returns: how many bytes stay.
-    private func cutTorn(_ items: inout [Segment.Item], size: Int) -> Int {
+    private func cutTorn(_ items: inout [Segment.Item]) -> Int {
         func isState(_ item: Segment.Item) -> Bool { if case .state = item { true } else { false } }
         func isDamage(_ item: Segment.Item) -> Bool { if case .damage = item { true } else { false } }
         func end(_ item: Segment.Item?) -> Int {
@@ -152,16 +187,6 @@ extension Spool {
         var order: [UsageRecord.Epoch: Int] = [:]
         for record in found.records where order[record.epoch] == nil { order[record.epoch] = order.count }
         records.sort { (order[$0.epoch] ?? .max, $0.epoch, $0.seq) < (order[$1.epoch] ?? .max, $1.epoch, $1.seq) }
-        guard index == segments.count - 1 || !records.isEmpty else {
-            segments[index].runs = []
-            try directory.remove(segments[index].name)
-            return
-        }
-        do { try rewrite(index, records: records, state: state) } catch {
-            // A full disk has no room for a second copy: then the tail is cut off where it is.
-            guard gaps.isEmpty, !found.isDamaged, !found.mustRewrite else { throw error }
-            try directory.truncate(segments[index].name, to: segments[index].bytes)
-            try directory.sync(segments[index].name)
-        }
+        try rewrite(index, records: records, state: state)
     }
 }

@@ -57,6 +57,7 @@ extension Spool {
     public mutating func quarantine(
         _ epoch: UsageRecord.Epoch, _ seq: UInt64, reason: String
     ) throws(SpoolError) -> Bool {
+        if !isSettled { try reopen() }
         guard
             let index = segments.firstIndex(where: {
                 $0.runs.contains { $0.epoch == epoch && ($0.first...$0.last).contains(seq) }

@@ -1,0 +1,58 @@
+import LinuxKit
+public import Settings
+
+/// Reads what the plan needs to know of the pod.
+public enum PodFacts {
+    /// The PATH of a container whose configuration sets none (the default of container runtimes).
+    public static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    /// PID 1's environment as it was at its start (proc(5)); empty when it may not be read.
+    ///
+    /// Entries that are not UTF-8 are repaired: they are compared and shown, never passed on as bytes.
+    public static func containerEnvironment(proc: String = "/proc") -> [String: String] {
+        guard let bytes = try? LocalFile.read(proc + "/1/environ", limit: 4 << 20) else { return [:] }
+        var environment: [String: String] = [:]
+        for entry in bytes.split(separator: 0) {
+            guard let equals = entry.firstIndex(of: UInt8(ascii: "=")), equals > entry.startIndex else { continue }
+            let name = String(decoding: entry[..<equals], as: UTF8.self)
+            // The first of two equal names is the one that getenv(3) finds.
+            if environment[name] == nil { environment[name] = String(decoding: entry[(equals + 1)...], as: UTF8.self) }
+        }
+        return environment
+    }
+
+    /// Root and the people in the text of /etc/passwd: user ids 1000 to 59999 (login.defs(5)) with an absolute home.
+    public static func users(passwd: String) -> [EnvironmentPlan.User] {
+        var users: [EnvironmentPlan.User] = []
+        for line in passwd.split(separator: "\n") {
+            let fields = line.split(separator: ":", omittingEmptySubsequences: false)
+            guard fields.count == 7, let uid = UInt32(fields[2]), uid == 0 || (1000..<60_000).contains(uid) else { continue }
+            let home = String(fields[5])
+            guard home.hasPrefix("/"), !users.contains(where: { $0.uid == uid || $0.home == home }) else { continue }
+            users.append(EnvironmentPlan.User(uid: uid, home: home))
+        }
+        return users.contains { $0.uid == 0 } ? users : [.root] + users
+    }
+
+    /// The facts for a plan, with the volume's `pip-packages` examined in a child process.
+    public static func gather(
+        settings: AgentConfiguration.Environment, volume: EnvironmentPlan.Volume?, noVolumeReason: String? = nil,
+        isPersistent: @escaping @Sendable (String) -> Bool, probe: ProbeProgram = .current, proc: String = "/proc"
+    ) -> EnvironmentPlan.Facts {
+        var facts = EnvironmentPlan.Facts(
+            volume: volume, container: containerEnvironment(proc: proc), isPersistent: isPersistent)
+        if let noVolumeReason { facts.noVolumeReason = noVolumeReason }
+        if !settings.enabled {
+            facts.volume = nil
+            facts.noVolumeReason = "switched off (environment.enabled)"
+        }
+        facts.keep = settings.keep
+        facts.pythonPath = PythonPathRule(rawValue: settings.pythonPath) ?? .auto
+        facts.users = users(passwd: (try? LocalFile.readText("/etc/passwd")) ?? "")
+        if facts.pythonPath == .auto, let volume = facts.volume {
+            facts.pythonPackages = .examine(
+                volume.mountPoint + "/pip-packages", path: facts.container["PATH"] ?? defaultPath, probe: probe)
+        }
+        return facts
+    }
+}
