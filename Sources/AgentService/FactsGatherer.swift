@@ -51,7 +51,8 @@ public enum FactsGatherer {
         facts.setup = facts.boot == nil ? nil : (try? SetupRunner(configuration: configuration))?.current()
         facts.controlPlane = .init(
             url: configuration.controlPlane.url, podUID: configuration.controlPlane.podUID,
-            tokenProblem: configuration.controlPlane.url.isEmpty ? nil : tokenProblem(configuration.controlPlane.tokenFile))
+            tokenProblem: configuration.controlPlane.url.isEmpty
+                ? nil : tokenProblem(configuration.controlPlane.tokenFile))
         let (status, gpu) = await daemon
         if let status, let version = status.agent, let pid = status.pid {
             facts.daemon = .init(
@@ -107,7 +108,8 @@ public enum FactsGatherer {
             environment: session ?? PodFacts.containerEnvironment(), home: user.home,
             workingDirectory: view.storage.options.workingDirectory.jsonText, uid: user.uid)
         return Catalog.tools.compactMap { tool in
-            guard let path = tool.resolve(context), path.hasPrefix("/"), let found = try? view.storage.path(BytePath(path))
+            guard let path = tool.resolve(context), path.hasPrefix("/"),
+                let found = try? view.storage.path(BytePath(path))
             else { return nil }
             return Facts.ToolPath(tool: tool, path: path, classification: found.classification)
         }

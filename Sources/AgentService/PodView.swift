@@ -87,7 +87,8 @@ public struct PodView: Sendable {
                 case .missing: .missing
                 }
             return BootVolume(
-                name: volume.name.jsonText, mountPoint: volume.mountPoint.jsonText, mountID: volume.mount?.id, state: state,
+                name: volume.name.jsonText, mountPoint: volume.mountPoint.jsonText, mountID: volume.mount?.id,
+                state: state,
                 isExpected: volume.expectedBy != nil)
         }
         switch primary {

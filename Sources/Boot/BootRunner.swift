@@ -24,7 +24,8 @@ public struct BootRunner: Sendable {
 
         /// Gathers effects.
         public init(
-            inspectMounts: @escaping @Sendable () throws(LinuxError) -> MountFacts, waitForMounts: @escaping @Sendable (Int) -> Void,
+            inspectMounts: @escaping @Sendable () throws(LinuxError) -> MountFacts,
+            waitForMounts: @escaping @Sendable (Int) -> Void,
             applyEnvironment: @escaping @Sendable (BootVolume?, String) -> (detail: String?, problems: [String]),
             runSetup: @escaping @Sendable (BootVolume?, (SetupRecord) -> Void) -> SetupRecord,
             record: @escaping @Sendable (BootReport) -> Void
@@ -105,7 +106,8 @@ extension BootRunner.Effects {
     ///   - root: put before `/etc`; for tests.
     public static func system(
         configuration: AgentConfiguration, inspectMounts: @escaping @Sendable () throws(LinuxError) -> MountFacts,
-        isPersistent: @escaping @Sendable (String) -> Bool, probe: ProbeProgram = .current, root: String = "", proc: String = "/proc"
+        isPersistent: @escaping @Sendable (String) -> Bool, probe: ProbeProgram = .current, root: String = "",
+        proc: String = "/proc"
     ) -> BootRunner.Effects {
         let runtime = configuration.agent.runtimeDirectory
         return BootRunner.Effects(
@@ -115,7 +117,8 @@ extension BootRunner.Effects {
                 let apply = EnvironmentApply(runtimeDirectory: runtime, root: root)
                 let facts = PodFacts.gather(
                     settings: configuration.environment,
-                    volume: volume.map { EnvironmentPlan.Volume(name: $0.name, mountPoint: $0.mountPoint) }, noVolumeReason: why,
+                    volume: volume.map { EnvironmentPlan.Volume(name: $0.name, mountPoint: $0.mountPoint) },
+                    noVolumeReason: why,
                     isPersistent: isPersistent, probe: probe, proc: proc)
                 let plan = EnvironmentPlan.make(facts)
                 var problems: [String] = []
@@ -132,14 +135,17 @@ extension BootRunner.Effects {
                 } catch {
                     problems.append(error.description)
                 }
-                return ("\(plan.variables.count + plan.userVariables.count) variables in \(apply.environmentFile)", problems)
+                return (
+                    "\(plan.variables.count + plan.userVariables.count) variables in \(apply.environmentFile)", problems
+                )
             },
             runSetup: { volume, changed in
                 do throws(LinuxError) {
                     return try SetupRunner(configuration: configuration, probe: probe, proc: proc).run(
                         volume: volume.map { .init(mountPoint: $0.mountPoint, mountID: $0.mountID) },
                         environment: setupEnvironment(
-                            configuration, volume: volume, isPersistent: isPersistent, probe: probe, proc: proc), changed: changed)
+                            configuration, volume: volume, isPersistent: isPersistent, probe: probe, proc: proc),
+                        changed: changed)
                 } catch {
                     return SetupRecord(state: .failed, containerStart: "", reason: error.description)
                 }
@@ -156,7 +162,9 @@ extension BootRunner.Effects {
         _ configuration: AgentConfiguration, volume: BootVolume?, isPersistent: @escaping @Sendable (String) -> Bool,
         probe: ProbeProgram = .current, proc: String = "/proc"
     ) -> [String: String] {
-        let usable = volume.flatMap { $0.state == .ready ? EnvironmentPlan.Volume(name: $0.name, mountPoint: $0.mountPoint) : nil }
+        let usable = volume.flatMap {
+            $0.state == .ready ? EnvironmentPlan.Volume(name: $0.name, mountPoint: $0.mountPoint) : nil
+        }
         let facts = PodFacts.gather(
             settings: configuration.environment, volume: usable, isPersistent: isPersistent, probe: probe, proc: proc)
         let home = facts.container["HOME"] ?? "/root"
@@ -175,7 +183,9 @@ extension BootReport {
 
 extension SetupRunner {
     /// The runner that a configuration describes, in the container that runs.
-    public init(configuration: AgentConfiguration, probe: ProbeProgram = .current, proc: String = "/proc") throws(LinuxError) {
+    public init(configuration: AgentConfiguration, probe: ProbeProgram = .current, proc: String = "/proc")
+        throws(LinuxError)
+    {
         var options = Options()
         options.runtimeDirectory = configuration.agent.runtimeDirectory
         options.script = configuration.setup.script

@@ -137,7 +137,9 @@ public struct BootSequence: Sendable {
         case .mountsMayHaveChanged: return [.inspectMounts]
         case .environmentApplied(let detail, let failures):
             problems += failures.isEmpty ? 0 : 1
-            end("environment", failures.isEmpty ? .done : .failed, failures.isEmpty ? detail : failures.joined(separator: "; "), now)
+            end(
+                "environment", failures.isEmpty ? .done : .failed,
+                failures.isEmpty ? detail : failures.joined(separator: "; "), now)
             begin("setup", now)
             guard setupEnabled else {
                 end("setup", .skipped, "switched off (setup.enabled)", now)
@@ -201,7 +203,8 @@ public struct BootSequence: Sendable {
             set("setup", .running, record.reason)
             return []
         case .absent: end("setup", .skipped, detail, now)
-        case .succeeded: end("setup", .done, record.warnings.isEmpty ? nil : record.warnings.joined(separator: "; "), now)
+        case .succeeded:
+            end("setup", .done, record.warnings.isEmpty ? nil : record.warnings.joined(separator: "; "), now)
         case .refused, .failed, .timeout:
             problems += 1
             end("setup", .failed, detail, now)

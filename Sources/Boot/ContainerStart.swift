@@ -31,7 +31,8 @@ struct ProcessStat: Equatable {
         guard let close = text.lastIndex(of: ")") else { return nil }
         // The first field here is number 3, the state.
         let fields = text[text.index(after: close)...].split(whereSeparator: \.isWhitespace)
-        guard fields.count > 19, let session = Int32(fields[3]), let user = UInt64(fields[11]), let system = UInt64(fields[12]),
+        guard fields.count > 19, let session = Int32(fields[3]), let user = UInt64(fields[11]),
+            let system = UInt64(fields[12]),
             let start = UInt64(fields[19])
         else { return nil }
         self.session = session

@@ -13,7 +13,8 @@ enum SetupLog {
         guard arguments.count == 2, let limit = Int(arguments[1]) else { return 64 }
         // A script that fills the disk must not end the reader.
         signal(SIGXFSZ, SIG_IGN)
-        guard let log = try? Descriptor(opening: arguments[0], O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, mode: 0o640) else { return 1 }
+        guard let log = try? Descriptor(opening: arguments[0], O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, mode: 0o640)
+        else { return 1 }
         copy(from: 0, to: log.number, limit: limit)
         return 0
     }
@@ -78,7 +79,8 @@ enum SetupLog {
         do {
             let folder = try Descriptor(opening: directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             let contents = try LocalFile.read(arguments[0], limit: 64 << 20)
-            let number = openat(folder.number, arguments[2], O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+            let number = openat(
+                folder.number, arguments[2], O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
             guard number >= 0 else { throw LinuxError("create", directory + "/" + arguments[2], code: errno) }
             let copy = Descriptor(owning: number)
             try copy.writeAll(contents)

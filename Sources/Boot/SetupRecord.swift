@@ -101,5 +101,7 @@ enum Timestamp {
     }
 
     /// The same without separators, for file names.
-    static func compact(milliseconds: Int64) -> String { text(milliseconds: milliseconds).filter { $0 != "-" && $0 != ":" } }
+    static func compact(milliseconds: Int64) -> String {
+        text(milliseconds: milliseconds).filter { $0 != "-" && $0 != ":" }
+    }
 }

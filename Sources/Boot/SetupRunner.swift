@@ -61,7 +61,9 @@ public struct SetupRunner: Sendable {
     private var recordPath: String { options.runtimeDirectory + "/setup.json" }
 
     /// Prepares a runner for one container start.
-    public init(options: Options, start: ContainerStart, probe: ProbeProgram = .current, clock: any Clock = SystemClock()) {
+    public init(
+        options: Options, start: ContainerStart, probe: ProbeProgram = .current, clock: any Clock = SystemClock()
+    ) {
         self.options = options
         self.start = start
         self.probe = probe
@@ -115,7 +117,9 @@ public struct SetupRunner: Sendable {
             guard let lock else { return current() }
             defer { _ = lock.number }
             let previous = SetupRecord.load(recordPath).flatMap { $0.containerStart == start.key ? corrected($0) : nil }
-            guard let volume else { return try finish(SetupRecord(state: .absent, containerStart: start.key, reason: "there is no volume")) }
+            guard let volume else {
+                return try finish(SetupRecord(state: .absent, containerStart: start.key, reason: "there is no volume"))
+            }
             if let previous, previous.state.isRunning { return previous }
             return try run(volume, environment, previous, force: force, changed: changed)
         } catch {
@@ -124,7 +128,8 @@ public struct SetupRunner: Sendable {
     }
 
     private func run(
-        _ volume: Volume, _ environment: [String: String], _ previous: SetupRecord?, force: Bool, changed: (SetupRecord) -> Void
+        _ volume: Volume, _ environment: [String: String], _ previous: SetupRecord?, force: Bool,
+        changed: (SetupRecord) -> Void
     ) throws(LinuxError) -> SetupRecord {
         let script = SetupScript.fetch(
             options.script, from: volume.mountPoint, mountID: volume.mountID, to: options.runtimeDirectory + "/setup",
@@ -137,7 +142,9 @@ public struct SetupRunner: Sendable {
         var record = SetupRecord(state: .running, containerStart: start.key)
         if let previous, previous.sha256 == script.sha256, !force {
             // A script whose end was not seen is tried once more; one that keeps taking the agent down is not.
-            guard previous.exitCode == nil, previous.state == .failed, previous.pid != nil, previous.attempt < 2 else { return previous }
+            guard previous.exitCode == nil, previous.state == .failed, previous.pid != nil, previous.attempt < 2 else {
+                return previous
+            }
             record.attempt = previous.attempt
         }
         record.attempt += 1
@@ -171,7 +178,8 @@ public struct SetupRunner: Sendable {
         }
         // Known before the volume is asked again: that may take its time.
         try record.save(recordPath)
-        let name = "setup-\(Timestamp.compact(milliseconds: clock.realtimeMilliseconds()))-\(hostName())-\(getpid()).log"
+        let name =
+            "setup-\(Timestamp.compact(milliseconds: clock.realtimeMilliseconds()))-\(hostName())-\(getpid()).log"
         if access(logPath, F_OK) == 0,
             let failure = SetupLog.keep(
                 logPath, on: volume.mountPoint, mountID: volume.mountID, name: name, probe: probe,
@@ -216,7 +224,8 @@ public struct SetupRunner: Sendable {
         environment["DEBIAN_FRONTEND"] = environment["DEBIAN_FRONTEND"] ?? "noninteractive"
         let child = try ChildProcess.spawn(
             .init(
-                executable: script.interpreter[0], arguments: script.interpreter.dropFirst() + [script.path], environment: environment,
+                executable: script.interpreter[0], arguments: script.interpreter.dropFirst() + [script.path],
+                environment: environment,
                 workingDirectory: volume.mountPoint, descriptors: (nil, input.number, input.number)))
         return (child, reader)
     }
@@ -230,7 +239,9 @@ public struct SetupRunner: Sendable {
         while true {
             if let termination = child.wait(milliseconds: options.pollMilliseconds) { return termination }
             let now = clock.boottime()
-            if let limit = options.timeoutMilliseconds, record.state != .timeout, now - begin >= UInt64(limit) * 1_000_000 {
+            if let limit = options.timeoutMilliseconds, record.state != .timeout,
+                now - begin >= UInt64(limit) * 1_000_000
+            {
                 child.signalGroup(SIGTERM)
                 killAt = now + UInt64(options.graceMilliseconds) * 1_000_000
                 record.state = .timeout
@@ -245,7 +256,9 @@ public struct SetupRunner: Sendable {
                 guard state != record.state else { continue }
                 record.state = state
                 record.reason =
-                    stalled ? "it has neither written nor computed for \(options.stallMilliseconds / 1000) s; it still runs" : nil
+                    stalled
+                    ? "it has neither written nor computed for \(options.stallMilliseconds / 1000) s; it still runs"
+                    : nil
                 try? record.save(recordPath)
                 changed(record)
             }

@@ -25,13 +25,19 @@ struct SetupScript: Codable, Equatable {
 
     /// The parent's side: asks a child, because the volume may not answer.
     static func fetch(
-        _ script: String, from mountPoint: String, mountID: UInt64?, to directory: String, owners: [UInt32], probe: ProbeProgram,
+        _ script: String, from mountPoint: String, mountID: UInt64?, to directory: String, owners: [UInt32],
+        probe: ProbeProgram,
         milliseconds: Int
     ) -> SetupScript {
-        let arguments = [mountPoint, mountID.map { "\($0)" } ?? "-", script, directory, owners.map { "\($0)" }.joined(separator: ",")]
+        let arguments = [
+            mountPoint, mountID.map { "\($0)" } ?? "-", script, directory,
+            owners.map { "\($0)" }.joined(separator: ","),
+        ]
         do {
             let answer = try probe.run("setup-read", arguments, milliseconds: milliseconds)
-            if answer.timedOut { return SetupScript(finding: .refused, reason: "the volume did not answer within \(milliseconds) ms") }
+            if answer.timedOut {
+                return SetupScript(finding: .refused, reason: "the volume did not answer within \(milliseconds) ms")
+            }
             return try JSONDecoder().decode(SetupScript.self, from: Data(answer.output))
         } catch let error as LinuxError {
             return SetupScript(finding: .refused, reason: error.description)
@@ -50,7 +56,9 @@ struct SetupScript: Codable, Equatable {
         return (try? Descriptor(owning: dup(1)).writeAll(bytes)) == nil ? 1 : 0
     }
 
-    static func read(_ script: String, from mountPoint: String, mountID: UInt64?, to directory: String, owners: [UInt32]) -> SetupScript {
+    static func read(
+        _ script: String, from mountPoint: String, mountID: UInt64?, to directory: String, owners: [UInt32]
+    ) -> SetupScript {
         do {
             let root = try Descriptor(opening: mountPoint, O_RDONLY | O_DIRECTORY)
             let volume = try FileStatus(descriptor: root.number)
@@ -60,7 +68,9 @@ struct SetupScript: Codable, Equatable {
             // O_NONBLOCK: opening a FIFO must not wait for a writer.
             let opened = open(script, beneath: root.number)
             if opened == -ENOENT { return SetupScript(finding: .absent, reason: "there is no \(script) on the volume") }
-            if opened == -ELOOP { return SetupScript(finding: .refused, reason: "\(script) is or goes through a symbolic link") }
+            if opened == -ELOOP {
+                return SetupScript(finding: .refused, reason: "\(script) is or goes through a symbolic link")
+            }
             if opened == -EXDEV { return SetupScript(finding: .refused, reason: "\(script) lies outside the volume") }
             if opened < 0 { throw LinuxError("open", script, code: -opened) }
             let file = Descriptor(owning: opened)
@@ -69,7 +79,9 @@ struct SetupScript: Codable, Equatable {
                 return SetupScript(finding: .refused, reason: "\(script) \(reason)")
             }
             let bytes = try file.readToEnd(limit: sizeLimit + 1)
-            if bytes.count > sizeLimit { return SetupScript(finding: .refused, reason: "\(script) is larger than 1 MiB") }
+            if bytes.count > sizeLimit {
+                return SetupScript(finding: .refused, reason: "\(script) is larger than 1 MiB")
+            }
             let hash = SHA256.hash(data: bytes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
             let copy = "\(directory)/\(hash).sh"
             try AtomicFile.createDirectory(directory, mode: 0o700)
@@ -114,7 +126,8 @@ struct SetupScript: Codable, Equatable {
     static func objection(to file: FileStatus, volume: FileStatus, owners: [UInt32]) -> String? {
         if file.kind != .regular { return "is not a regular file" }
         guard file.uid == 0 || file.uid == volume.uid || owners.contains(file.uid) else {
-            return "belongs to user \(file.uid), who is neither root nor the volume's owner; add it to setup.allowed_owners or chown it"
+            return
+                "belongs to user \(file.uid), who is neither root nor the volume's owner; add it to setup.allowed_owners or chown it"
         }
         if file.permissions & 0o022 != 0 { return "can be written by its group or by everybody; run chmod go-w on it" }
         if file.links != 1 { return "has \(file.links) names; a hard link may lead to somebody else's file" }
@@ -137,7 +150,8 @@ struct SetupScript: Codable, Equatable {
         guard let program = parts.first, program.hasPrefix("/") else {
             return (["/bin/bash"], warnings + ["the #! line names no absolute path; the script is run with /bin/bash"])
         }
-        let argument = parts.dropFirst().first.map { String($0.reversed().drop { $0 == " " || $0 == "\t" }.reversed()) } ?? ""
+        let argument =
+            parts.dropFirst().first.map { String($0.reversed().drop { $0 == " " || $0 == "\t" }.reversed()) } ?? ""
         return ([program] + (argument.isEmpty ? [] : [argument]), warnings)
     }
 }

@@ -75,7 +75,8 @@ public struct Screen {
         }
         let count = report.summary
         lines.append(
-            "\(count.fail) failed, \(count.unknown) unknown, \(count.warn) warnings, \(count.pass) passed, \(count.skip) skipped")
+            "\(count.fail) failed, \(count.unknown) unknown, \(count.warn) warnings, \(count.pass) passed, \(count.skip) skipped"
+        )
         return lines
     }
 

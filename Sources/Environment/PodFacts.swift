@@ -26,7 +26,9 @@ public enum PodFacts {
         var users: [EnvironmentPlan.User] = []
         for line in passwd.split(separator: "\n") {
             let fields = line.split(separator: ":", omittingEmptySubsequences: false)
-            guard fields.count == 7, let uid = UInt32(fields[2]), uid == 0 || (1000..<60_000).contains(uid) else { continue }
+            guard fields.count == 7, let uid = UInt32(fields[2]), uid == 0 || (1000..<60_000).contains(uid) else {
+                continue
+            }
             let home = String(fields[5])
             guard home.hasPrefix("/"), !users.contains(where: { $0.uid == uid || $0.home == home }) else { continue }
             users.append(EnvironmentPlan.User(uid: uid, home: home))

@@ -39,7 +39,9 @@ extension Check {
             "agent.configuration", "The configuration",
             why: "A mistaken key is ignored and its default used instead."
         ) { facts in
-            guard let first = facts.configuration.errors.first else { return .init(.pass, "\(facts.configuration.path): no mistakes") }
+            guard let first = facts.configuration.errors.first else {
+                return .init(.pass, "\(facts.configuration.path): no mistakes")
+            }
             let count = facts.configuration.errors.count
             return .init(
                 .fail, count == 1 ? first.description : "\(count) mistakes, first: \(first)",
@@ -50,7 +52,8 @@ extension Check {
             why: "Without it GPUs are not metered and nothing is reported."
         ) { facts in
             guard let daemon = facts.daemon else {
-                return .init(.fail, "nobody answers on the agent's socket", fix: .init(command: "packet-agent run", safe: false))
+                return .init(
+                    .fail, "nobody answers on the agent's socket", fix: .init(command: "packet-agent run", safe: false))
             }
             guard daemon.version == facts.version else {
                 return .init(.warn, "version \(daemon.version) runs, this is \(facts.version): restart the agent")
@@ -62,7 +65,9 @@ extension Check {
             why: "It waits for the volume, writes the environment and runs the set-up script."
         ) { facts in
             guard case .object(let boot)? = facts.boot, case .string(let state)? = boot["state"] else {
-                return .init(.warn, "no boot pass has run in this container", fix: .init(command: "packet-agent boot", safe: true))
+                return .init(
+                    .warn, "no boot pass has run in this container",
+                    fix: .init(command: "packet-agent boot", safe: true))
             }
             switch state {
             case "ready": return .init(.pass, "ready")

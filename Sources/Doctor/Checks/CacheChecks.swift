@@ -31,10 +31,13 @@ extension Check {
 
     /// A check that the tools of some kinds, which belong on the volume, put their data there.
     private static func placement(
-        _ id: String, _ title: String, why: String, kinds: Set<String>, only: @escaping @Sendable (ToolLocation) -> Bool = { _ in true }
+        _ id: String, _ title: String, why: String, kinds: Set<String>,
+        only: @escaping @Sendable (ToolLocation) -> Bool = { _ in true }
     ) -> Check {
         Check(id, title, why: why, requires: ["storage.mountinfo"]) { facts in
-            let tools = facts.tools.filter { $0.tool.placement == .direct && kinds.contains($0.tool.kind) && only($0.tool) }
+            let tools = facts.tools.filter {
+                $0.tool.placement == .direct && kinds.contains($0.tool.kind) && only($0.tool)
+            }
             guard !tools.isEmpty else { return .init(.skip, "no tool of this kind is known to this user") }
             let lost = tools.filter { $0.classification.lifetime.isLostWithPod }
             let data: [String: JSONValue] = [
@@ -51,7 +54,9 @@ extension Check {
             let others = lost.count > 1 ? " and \(lost.count - 1) more" : ""
             let text =
                 "\(first.tool.title)\(others): \(first.path) is lost with the \(first.classification.lifetime.rawValue)"
-            guard facts.plan?.volume != nil else { return .init(.warn, text + "; there is no volume to move it to", data: data) }
+            guard facts.plan?.volume != nil else {
+                return .init(.warn, text + "; there is no volume to move it to", data: data)
+            }
             return .init(.warn, text, fix: EnvironmentAdvice.fix(facts), data: data)
         }
     }
@@ -62,6 +67,7 @@ enum EnvironmentAdvice {
     static func fix(_ facts: Facts) -> DoctorReport.Fix {
         let file = facts.configuration.configuration.agent.runtimeDirectory + "/env.sh"
         return facts.environmentFile == .current
-            ? .init(command: ". \(file)", safe: false) : .init(command: "packet-agent env apply && . \(file)", safe: false)
+            ? .init(command: ". \(file)", safe: false)
+            : .init(command: "packet-agent env apply && . \(file)", safe: false)
     }
 }

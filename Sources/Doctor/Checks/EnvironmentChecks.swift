@@ -38,7 +38,9 @@ extension Check {
             requires: ["environment.plan"]
         ) { facts in
             guard let session = facts.session else { return .init(.skip, "not asked from a session") }
-            guard let plan = facts.plan, plan.volume != nil else { return .init(.skip, "there is no volume to point to") }
+            guard let plan = facts.plan, plan.volume != nil else {
+                return .init(.skip, "there is no volume to point to")
+            }
             let merged = ExecEnvironment.merge(plan, into: session, user: facts.user)
             let stale = plan.variables(for: facts.user).filter { merged[$0.name] != session[$0.name] }.map(\.name)
             guard !stale.isEmpty else { return .init(.pass, "\(plan.variables.count) variable(s) are set") }
@@ -52,7 +54,9 @@ extension Check {
             why: "Packages built for another Python version cannot be imported.", requires: ["environment.plan"]
         ) { facts in
             guard let plan = facts.plan, plan.volume != nil else { return .init(.skip, "there is no volume") }
-            if plan.variables.contains(where: { $0.name == "PYTHONPATH" }) { return .init(.pass, "PYTHONPATH names pip-packages") }
+            if plan.variables.contains(where: { $0.name == "PYTHONPATH" }) {
+                return .init(.pass, "PYTHONPATH names pip-packages")
+            }
             let reason = plan.skipped.first { $0.name == "PYTHONPATH" }?.reason ?? "not used"
             return .init(reason.contains("built for") ? .warn : .skip, reason)
         },

@@ -7,7 +7,9 @@ extension Check {
             "gpu.nvml", "NVML answers",
             why: "Without NVML neither health nor usage of GPUs is known; CUDA programs usually fail too."
         ) { facts in
-            guard facts.configuration.configuration.gpu.enabled else { return .init(.skip, "switched off (gpu.enabled)") }
+            guard facts.configuration.configuration.gpu.enabled else {
+                return .init(.skip, "switched off (gpu.enabled)")
+            }
             guard let gpu = facts.gpu else { return .init(.unknown, "NVML was not asked") }
             switch gpu.state {
             case .ok: return .init(.pass, "driver \(gpu.driverVersion ?? "?"), CUDA \(gpu.cudaDriverVersion ?? "?")")
@@ -35,14 +37,16 @@ extension Check {
         },
         Check(
             "gpu.health", "No GPU reports errors",
-            why: "Uncorrected memory errors and pending resets end in wrong results or crashes.", requires: ["gpu.devices"]
+            why: "Uncorrected memory errors and pending resets end in wrong results or crashes.",
+            requires: ["gpu.devices"]
         ) { facts in
             guard let gpu = facts.gpu else { return .init(.skip, "NVML was not asked") }
             let faulty = gpu.samples.filter { ($0.eccUncorrected ?? 0) > 0 || ($0.recoveryAction ?? 0) > 0 }
             if let first = faulty.first {
                 return .init(
                     .warn,
-                    "\(first.uuid): \(first.eccUncorrected ?? 0) uncorrected memory error(s), recovery action \(first.recoveryAction ?? 0)")
+                    "\(first.uuid): \(first.eccUncorrected ?? 0) uncorrected memory error(s), recovery action \(first.recoveryAction ?? 0)"
+                )
             }
             if let event = gpu.events.last { return .init(.warn, "XID \(event.xid) on \(event.uuid ?? "a GPU")") }
             return .init(.pass, "no uncorrected errors, no XID events seen")

@@ -7,7 +7,9 @@ extension Check {
             "setup.script", "The volume's set-up script",
             why: "It is run as root at every container start, so only a script that nobody else can change is run."
         ) { facts in
-            guard facts.configuration.configuration.setup.enabled else { return .init(.skip, "switched off (setup.enabled)") }
+            guard facts.configuration.configuration.setup.enabled else {
+                return .init(.skip, "switched off (setup.enabled)")
+            }
             guard let setup = facts.setup else { return .init(.skip, "no boot pass has looked for it yet") }
             switch setup.state {
             case .absent: return .init(.skip, setup.reason ?? "there is no script")
@@ -22,12 +24,14 @@ extension Check {
             why: "What it should have installed is missing when it failed.", requires: ["setup.script"]
         ) { facts in
             guard let setup = facts.setup else { return .init(.skip, "no boot pass has run it yet") }
-            let again = DoctorReport.Fix(command: "packet-agent setup logs; packet-agent setup run --force", safe: false)
+            let again = DoctorReport.Fix(
+                command: "packet-agent setup logs; packet-agent setup run --force", safe: false)
             let data: [String: JSONValue] = ["exit_code": setup.exitCode.map { .integer(Int64($0)) } ?? .null]
             switch setup.state {
             case .absent, .refused: return .init(.skip, setup.reason ?? setup.state.rawValue)
             case .succeeded: return .init(.pass, "exit status 0", data: data)
-            case .running: return .init(.warn, "still running", fix: .init(command: "packet-agent setup logs", safe: false))
+            case .running:
+                return .init(.warn, "still running", fix: .init(command: "packet-agent setup logs", safe: false))
             case .stalled: return .init(.warn, setup.reason ?? "no output and no CPU time for long", fix: again)
             case .failed, .timeout: return .init(.fail, setup.reason ?? setup.state.rawValue, fix: again, data: data)
             }

@@ -8,16 +8,20 @@ extension Check {
             "storage.at-risk", "What would be lost if the pod ended now",
             why: "The container's writable layer and emptyDir volumes are destroyed with the pod.", measuresSizes: true
         ) { facts in
-            guard let report = facts.atRisk else { return .init(.unknown, "not measured: \(facts.storageFailure ?? "mounts unknown")") }
+            guard let report = facts.atRisk else {
+                return .init(.unknown, "not measured: \(facts.storageFailure ?? "mounts unknown")")
+            }
             let amount = ByteCount.format(report.totalBytes)
             let data: [String: JSONValue] = [
-                "total_bytes": .integer(Int64(clamping: report.totalBytes)), "total_files": .integer(Int64(report.totalFiles)),
+                "total_bytes": .integer(Int64(clamping: report.totalBytes)),
+                "total_files": .integer(Int64(report.totalFiles)),
                 "complete": .bool(report.complete),
                 "as_of": .integer((Timestamp(report.asOf)?.milliseconds) ?? 0),
                 "groups": .array(
                     report.groups.prefix(20).map {
                         .object([
-                            "id": .string($0.id), "title": .string($0.title), "bytes": .integer(Int64(clamping: $0.bytes)),
+                            "id": .string($0.id), "title": .string($0.title),
+                            "bytes": .integer(Int64(clamping: $0.bytes)),
                             "kind": .string($0.kind.rawValue),
                         ])
                     }),
@@ -25,12 +29,15 @@ extension Check {
             if case .cannotTell(let reason)? = facts.layer, report.totalFiles == 0 {
                 return .init(.unknown, "cannot tell: \(reason)", data: data)
             }
-            guard report.totalFiles > 0 else { return .init(.pass, "nothing of yours is on an ephemeral layer", data: data) }
+            guard report.totalFiles > 0 else {
+                return .init(.pass, "nothing of yours is on an ephemeral layer", data: data)
+            }
             let kinds = report.groups.prefix(3).map { "\($0.title) (\(ByteCount.format($0.bytes)))" }
             let more = report.groups.count > 3 ? ", and \(report.groups.count - 3) more" : ""
             return .init(
                 .warn, "\(amount) in \(report.totalFiles) file(s): \(kinds.joined(separator: ", "))\(more)",
-                fix: report.groups.first { $0.fix != nil }?.fix.map { .init(command: $0.command, safe: false) }, data: data)
+                fix: report.groups.first { $0.fix != nil }?.fix.map { .init(command: $0.command, safe: false) },
+                data: data)
         },
         Check(
             "storage.root", "The root file system",
@@ -42,7 +49,8 @@ extension Check {
             let found = storage.classifier.classify(root)
             let status: DoctorReport.Status = found.lifetime == .unknown ? .unknown : .pass
             return .init(
-                status, "/ is \(root.filesystem), lifetime \(found.lifetime.rawValue) (\(found.confidence.rawValue)): \(found.reason)",
+                status,
+                "/ is \(root.filesystem), lifetime \(found.lifetime.rawValue) (\(found.confidence.rawValue)): \(found.reason)",
                 data: ["lifetime": .string(found.lifetime.rawValue), "fstype": .string(root.filesystem)])
         },
         Check(
@@ -50,12 +58,15 @@ extension Check {
             why: "A line that cannot be read hides a mount, and with it how long data there lives."
         ) { facts in
             guard let storage = facts.storage else { return .init(.fail, facts.storageFailure ?? "not readable") }
-            guard let first = storage.errors.first else { return .init(.pass, "\(storage.table.mounts.count) mounts read") }
+            guard let first = storage.errors.first else {
+                return .init(.pass, "\(storage.table.mounts.count) mounts read")
+            }
             return .init(.warn, "\(storage.errors.count) line(s) not understood, first: \(first)")
         },
         Check(
             "storage.volume", "A volume is mounted",
-            why: "Without a volume nothing in this pod survives its end, and data written to the volume's path is lost.",
+            why:
+                "Without a volume nothing in this pod survives its end, and data written to the volume's path is lost.",
             requires: ["storage.mountinfo"]
         ) { facts in
             let volumes = facts.storage?.volumes ?? []
@@ -88,7 +99,8 @@ extension Check {
             let volumes = mounted(facts)
             guard !volumes.isEmpty else { return .init(.skip, "there is no volume") }
             if let volume = volumes.first(where: { $0.state == .readOnly }) {
-                return .init(.fail, "\(volume.mountPoint) is read-only: \(volume.reason ?? volume.classification.reason)")
+                return .init(
+                    .fail, "\(volume.mountPoint) is read-only: \(volume.reason ?? volume.classification.reason)")
             }
             if let volume = volumes.first(where: { $0.space?.isWritable == false }) {
                 return .init(.warn, "\(volume.mountPoint) cannot be written by this user")
@@ -104,7 +116,10 @@ extension Check {
                 guard let size = volume.space?.size, let used = volume.space?.used, size > 0 else { return nil }
                 return (volume, size, used)
             }
-            guard let (volume, size, used) = measured.max(by: { Double($0.2) / Double($0.1) < Double($1.2) / Double($1.1) })
+            guard
+                let (volume, size, used) = measured.max(by: {
+                    Double($0.2) / Double($0.1) < Double($1.2) / Double($1.1)
+                })
             else { return .init(.skip, "no volume tells its size") }
             let percent = Int(Double(used) / Double(size) * 100)
             let text =
@@ -112,7 +127,9 @@ extension Check {
             let data: [String: JSONValue] = [
                 "size_bytes": .integer(Int64(clamping: size)), "used_bytes": .integer(Int64(clamping: used)),
             ]
-            if volume.space?.freeFiles == 0 { return .init(.fail, "\(volume.mountPoint) has no free inodes", data: data) }
+            if volume.space?.freeFiles == 0 {
+                return .init(.fail, "\(volume.mountPoint) has no free inodes", data: data)
+            }
             return .init(percent >= 98 ? .fail : percent >= 90 ? .warn : .pass, text, data: data)
         },
     ]
