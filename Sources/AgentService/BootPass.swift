@@ -1,7 +1,7 @@
 import AtRisk
 public import Boot
 import Environment
-import LinuxKit
+public import LinuxKit
 public import Settings
 import Storage
 

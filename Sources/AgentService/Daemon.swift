@@ -1,5 +1,5 @@
 import Delivery
-import Effects
+public import Effects
 import FoundationEssentials
 import GPU
 import Glibc
@@ -10,6 +10,7 @@ import NIOPosix
 import ServiceLifecycle
 public import Settings
 import Synchronization
+import UnixSignals
 
 /// Why the daemon could not start.
 public struct DaemonError: Error, Sendable, CustomStringConvertible {
@@ -55,22 +56,21 @@ public final class Daemon: Sendable {
         _ configuration: AgentConfiguration, version: String, bootPass: Bool, clock: any Clock = SystemClock()
     ) async throws(DaemonError) {
         let logger = Logger(label: "packet-agent")
-        let lock: Descriptor
-        let daemon: Daemon
         do {
             let paths = AgentPaths(configuration)
             try AtomicFile.createDirectory(paths.runtimeDirectory, mode: 0o755)
             try AtomicFile.createDirectory(paths.stateDirectory, mode: 0o755)
-            lock = try Descriptor(opening: paths.lock, O_RDWR | O_CREAT, mode: 0o600)
+            let lock = try Descriptor(opening: paths.lock, O_RDWR | O_CREAT, mode: 0o600)
             guard flock(lock.number, LOCK_EX | LOCK_NB) == 0 else {
                 throw LinuxError("lock (is another agent running?)", paths.lock, code: errno)
             }
-            daemon = try Daemon(configuration, version: version, clock: clock, logger: logger)
+            let daemon = try Daemon(configuration, version: version, clock: clock, logger: logger)
             try await daemon.serve(bootPass: bootPass)
+            // Held until here, so that there is one agent.
+            _ = lock.number
         } catch {
             throw DaemonError(description: TerminalText.escape(String(describing: error)))
         }
-        _ = consume lock
     }
 
     private func serve(bootPass: Bool) async throws {

@@ -5,7 +5,7 @@ public import Doctor
 import Effects
 import Environment
 import FoundationEssentials
-import GPU
+public import GPU
 import Glibc
 import LinuxKit
 import LocalAPI

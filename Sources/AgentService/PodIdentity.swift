@@ -1,8 +1,8 @@
 import FoundationEssentials
 import Glibc
 import LinuxKit
-import Settings
-import Storage
+public import Settings
+public import Storage
 public import ControlPlaneAPI
 
 /// Who this pod is and what it should find, as far as it is known on this machine.

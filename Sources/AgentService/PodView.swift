@@ -1,6 +1,7 @@
 public import AtRisk
 public import Boot
 import Catalog
+import ControlPlaneAPI
 public import Environment
 import Glibc
 public import LinuxKit

@@ -101,7 +101,7 @@ struct Reporter: Service {
         let captured = await Blocking.run(name: "doctor") {
             try? ChildProcess.capture(
                 .init(
-                    executable: "/proc/self/exe", arguments: ["doctor", "--json"],
+                    executable: "/proc/self/exe", arguments: ["doctor", "--json", "--background"],
                     environment: ProcessEnvironment.forChildren),
                 limit: 4 << 20, milliseconds: Self.doctorDeadline)
         }

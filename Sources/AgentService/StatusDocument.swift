@@ -1,7 +1,7 @@
 public import ControlPlaneAPI
 import FoundationEssentials
-import LinuxKit
-import Settings
+public import LinuxKit
+public import Settings
 public import Storage
 
 /// `status --json`: how the agent, its boot, the volumes, the set-up script, the GPUs and the delivery are.

@@ -1,4 +1,4 @@
-import Effects
+import CLinux
 import Glibc
 import LinuxKit
 import Settings
@@ -18,13 +18,14 @@ final class VolumeWatch: Sendable {
     func start(_ configuration: AgentConfiguration) throws(LinuxError) {
         _ = try DedicatedThread(name: "volume-watch") { [self] in
             // poll(2) on mountinfo wakes at every mount and unmount (proc_pid_mountinfo(5)).
-            let mountinfo = try? Descriptor(opening: "/proc/self/mountinfo", O_RDONLY)
+            let mountinfo: Int32 = clinux_open("/proc/self/mountinfo", O_RDONLY, 0)
+            defer { if mountinfo >= 0 { close(mountinfo) } }
             while !isStopped.withLock({ $0 }) {
                 let options = PodIdentity(configuration).storageOptions(configuration)
                 if let report = try? StorageReport.gather(options: options) {
                     volumes.withLock { $0 = report.volumes }
                 }
-                var poll = pollfd(fd: mountinfo?.number ?? -1, events: Int16(POLLPRI), revents: 0)
+                var poll = pollfd(fd: mountinfo, events: Int16(POLLPRI), revents: 0)
                 Glibc.poll(&poll, 1, Self.secondsBetweenLooks * 1000)
             }
         }

@@ -126,6 +126,11 @@ int clinux_spawn_chdir(posix_spawn_file_actions_t *actions, const char *path) {
     return -posix_spawn_file_actions_addchdir_np(actions, path);
 }
 
+int clinux_execvpe(const char *program, char *const arguments[], char *const environment[]) {
+    execvpe(program, arguments, environment);
+    return -errno;
+}
+
 #ifdef PACKET_AGENT_OLD_GLIBC
 // libstdc++ since GCC 11 reads this variable, which glibc has since 2.32; 0 tells it to use atomic operations always.
 char __libc_single_threaded = 0;

@@ -82,7 +82,7 @@ public enum Doctor {
     }
 
     /// Runs the checks.
-    public static func run(_ options: Options, facts: Facts, clock: some Clock = SystemClock()) -> DoctorReport {
+    public static func run(_ options: Options, facts: Facts, clock: any Clock = SystemClock()) -> DoctorReport {
         var results: [DoctorReport.Result] = []
         var status: [String: DoctorReport.Status] = [:]
         for check in Check.all {

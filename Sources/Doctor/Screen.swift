@@ -1,4 +1,4 @@
-import AtRisk
+public import AtRisk
 import LinuxKit
 import Storage
 

@@ -77,4 +77,7 @@ int clinux_set_thread_name(const char *name);
 // posix_spawn_file_actions_addchdir_np(3), glibc 2.29.
 int clinux_spawn_chdir(posix_spawn_file_actions_t *actions, const char *path);
 
+// execvpe(3): replaces the program; returns -errno when it could not.
+int clinux_execvpe(const char *program, char *const arguments[], char *const environment[]);
+
 #endif

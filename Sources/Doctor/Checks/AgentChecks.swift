@@ -1,4 +1,5 @@
 import ControlPlaneAPI
+import Settings
 
 extension Check {
     /// A delivery that brings nothing for so long is told; records are kept all the same.

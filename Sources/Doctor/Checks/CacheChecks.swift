@@ -1,5 +1,6 @@
 import Catalog
 import ControlPlaneAPI
+import Settings
 import Environment
 import Storage
 

@@ -1,4 +1,5 @@
 import ControlPlaneAPI
+import Settings
 import GPU
 
 extension Check {

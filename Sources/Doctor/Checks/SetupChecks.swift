@@ -1,5 +1,6 @@
 import Boot
 import ControlPlaneAPI
+import Settings
 
 extension Check {
     static let setupChecks: [Check] = [

@@ -1,0 +1,90 @@
+import AgentService
+import ArgumentParser
+import AtRisk
+import LinuxKit
+import Storage
+
+struct StorageCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "storage", abstract: "Show mounts, volumes, and how long data at each PATH lives.")
+
+    @Flag(help: "Print JSON.") var json = false
+    @Argument(help: "Paths to ask about.") var paths: [String] = []
+
+    func run() throws {
+        let configuration = Context.load()
+        let options = PodIdentity(configuration).storageOptions(configuration)
+        let report: StorageReport
+        do {
+            report = try StorageReport.gather(
+                paths: Context.bytes(of: paths).map { BytePath(bytes: $0) }, options: options)
+        } catch { throw Failure.cannot(error) }
+        if json { return try Terminal.write(json: report) }
+        for problem in report.problems ?? [] { Terminal.writeError("packet-agent: \(problem)") }
+        paths.isEmpty ? show(report) : show(paths: report.paths)
+    }
+
+    private func show(paths: [StorageReport.PathEntry]) {
+        for entry in paths {
+            let certainty = entry.confidence == .certain ? "" : " (\(entry.confidence.rawValue))"
+            Terminal.write("\(TerminalText.escape(entry.path)): \(entry.lifetime.rawValue)\(certainty)")
+            if entry.resolved != entry.path { Terminal.write("  leads to   \(TerminalText.escape(entry.resolved))") }
+            if entry.exists == false { Terminal.write("  does not exist yet") }
+            if let mount = entry.mountPoint { Terminal.write("  mounted at \(TerminalText.escape(mount))") }
+            Terminal.write("  because    \(TerminalText.escape(entry.reason))")
+        }
+    }
+
+    private func show(_ report: StorageReport) {
+        if report.volumes.isEmpty {
+            Terminal.write("No volume is mounted: nothing written here survives the pod.\n")
+        } else {
+            let rows = report.volumes.map { volume in
+                let space: String =
+                    if let used = volume.usedBytes, let size = volume.sizeBytes {
+                        "\(ByteCount.format(used)) of \(ByteCount.format(size))"
+                    } else { "" }
+                return [
+                    TerminalText.escape(volume.mountPoint), volume.state.rawValue, volume.fstype ?? "-", space,
+                    TerminalText.escape(volume.reason ?? ""),
+                ]
+            }
+            Terminal.write(Terminal.table([["VOLUME", "STATE", "TYPE", "USED", ""]] + rows) + "\n")
+        }
+        let shown = report.mounts.filter { ![.kernel, .image].contains($0.lifetime) }
+        let rows = shown.map {
+            [
+                TerminalText.escape($0.mountPoint), $0.fstype,
+                $0.lifetime.rawValue + ($0.confidence == .certain ? "" : "?"), TerminalText.escape($0.reason),
+            ]
+        }
+        Terminal.write(Terminal.table([["MOUNT", "TYPE", "LIFETIME", "WHY"]] + rows))
+    }
+}
+
+struct AtRiskCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "at-risk", abstract: "List what would be lost if the pod terminated now.")
+
+    @Flag(help: "Print JSON.") var json = false
+    @Argument(help: "Look only below these paths.") var paths: [String] = []
+
+    func run() throws {
+        let view: PodView
+        do { view = try PodView.gather(Context.load()) } catch { throw Failure.cannot(error) }
+        let report = view.atRisk(paths: Context.bytes(of: paths).map { BytePath(bytes: $0) })
+        if json { return try Terminal.write(json: report) }
+        for problem in report.problems ?? [] { Terminal.writeError("packet-agent: \(TerminalText.escape(problem))") }
+        guard report.totalFiles > 0 else {
+            return Terminal.write("Nothing of yours would be lost if this pod stopped now.")
+        }
+        Terminal.write(
+            "You would lose \(ByteCount.format(report.totalBytes)) in \(report.totalFiles) file(s) if this pod stopped now."
+        )
+        for group in report.groups {
+            Terminal.write("\n\(ByteCount.format(group.bytes))  \(TerminalText.escape(group.title))")
+            Terminal.write("    \(TerminalText.escape(group.path))  (\(group.kind.rawValue), \(group.files) file(s))")
+            if let fix = group.fix { Terminal.write("    → \(TerminalText.escape(fix.command))") }
+        }
+    }
+}
