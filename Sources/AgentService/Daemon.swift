@@ -251,7 +251,7 @@ public final class Daemon: Sendable {
             let sampler = daemon.sampler.withLock { $0 }
             let isStopped = await Blocking.run(name: "gpu-stop") { sampler?.stop(milliseconds: 1000) }
             if isStopped == false { daemon.logger.warning("NVML does not let go; its thread is left behind") }
-            if daemon.configuration.metering.enabled { await daemon.meter.stop() }
+            if daemon.configuration.metering.enabled { await daemon.meter.close() }
         }
     }
 }

@@ -33,7 +33,7 @@ final class UsageMeter: Sendable {
         case tick(MeterTick)
         case load(Int, Int, @Sendable ([StoredRecord]?) -> Void)
         case act([DeliveryAction], @Sendable (Bool) -> Void)
-        case stop(@Sendable () -> Void)
+        case close(@Sendable () -> Void)
     }
 
     private let mailbox: Mailbox<Message>
@@ -65,7 +65,7 @@ final class UsageMeter: Sendable {
         var limits = SpoolLimits()
         limits.totalBytes = metering.spoolLimitMiB << 20
         let (meter, spool) = (configuration, limits)
-        // The thread ends with a stop message; it is not joined, because a disk may hang.
+        // The thread lives as long as the process: after the last interval is closed, records are still delivered.
         _ = try DedicatedThread(name: "usage-meter") { [self] in
             var recorder: Recorder<LocalDirectory>?
             var retryAt: UInt64 = 0
@@ -76,14 +76,7 @@ final class UsageMeter: Sendable {
                     recorder = open(directory, podUID, bootID, meter, spool)
                 }
                 let messages = mailbox.take(milliseconds: 1000)
-                for message in messages {
-                    if case .stop(let done) = message {
-                        if recorder != nil { record(recorder?.close()) }
-                        done()
-                        return
-                    }
-                    handle(message, &recorder)
-                }
+                for message in messages { handle(message, &recorder) }
                 publish(recorder)
             }
         }
@@ -128,7 +121,9 @@ final class UsageMeter: Sendable {
             } catch {
                 reply(false)
             }
-        case .stop: break
+        case .close(let done):
+            record(recorder?.close())
+            done()
         }
     }
 
@@ -202,9 +197,9 @@ final class UsageMeter: Sendable {
     }
 
     /// Closes the open intervals and makes them durable.
-    func stop() async {
+    func close() async {
         await withCheckedContinuation { continuation in
-            if !mailbox.post(.stop { continuation.resume() }) { continuation.resume() }
+            if !mailbox.post(.close { continuation.resume() }) { continuation.resume() }
         }
     }
 }
