@@ -18,7 +18,6 @@ let swiftSettings: [SwiftSetting] = [
 let cSettings: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let httpClient = Target.Dependency.product(name: "AsyncHTTPClient", package: "async-http-client")
@@ -58,9 +57,9 @@ var targets: [Target] = [
     room("Catalog", ["LinuxKit", "Storage", system]),
     room("AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
     room("Environment", ["LinuxKit", "Settings", "Storage", "Catalog"]),
-    room("Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment", crypto]),
+    room("Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment"]),
     room("GPU", ["CLinux", "CNVML", "Effects", "LinuxKit"]),
-    room("UsageRecord", [crypto]),
+    room("UsageRecord", ["LinuxKit"]),
     room("Metering", ["Effects", "UsageRecord"]),
     room("Ledger", ["UsageRecord"]),
     room("ControlPlaneAPI", ["UsageRecord"]),
@@ -84,7 +83,6 @@ var products: [Product] = []
 var dependencies: [Package.Dependency] = [
     .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
     .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
-    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
 ]
 
 if !light {

@@ -1,5 +1,4 @@
 import CLinux
-import Crypto
 import Environment
 import FoundationEssentials
 import Glibc
@@ -82,7 +81,7 @@ struct SetupScript: Codable, Equatable {
             if bytes.count > sizeLimit {
                 return SetupScript(finding: .refused, reason: "\(script) is larger than 1 MiB")
             }
-            let hash = SHA256.hash(data: bytes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+            let hash = SHA256.hexadecimal(bytes)
             let copy = "\(directory)/\(hash).sh"
             try AtomicFile.createDirectory(directory, mode: 0o700)
             try AtomicFile.write(bytes, to: copy, mode: 0o500)

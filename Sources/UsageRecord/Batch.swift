@@ -1,5 +1,5 @@
-import Crypto
 import FoundationEssentials
+import LinuxKit
 
 /// A CloudEvents batch: `application/cloudevents-batch+json`, a JSON array of events (CloudEvents HTTP binding 1.0.2).
 public enum Batch {
@@ -22,11 +22,7 @@ public enum Batch {
     }
 
     /// SHA-256 of bytes as 64 lower-case hexadecimal digits (FIPS 180-4).
-    public static func digest(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        return String(
-            decoding: SHA256.hash(data: bytes).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-    }
+    public static func digest(_ bytes: [UInt8]) -> String { SHA256.hexadecimal(bytes) }
 
     /// The exact bytes of each event of a batch, so that they can be hashed and stored as they were sent.
     ///

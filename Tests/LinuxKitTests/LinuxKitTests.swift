@@ -109,3 +109,29 @@ import Testing
         close(writer)
     }
 }
+
+@Suite struct SHA256Tests {
+    // Values of FIPS 180-4's examples and of sha256sum(1).
+    @Test(arguments: [
+        ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+        (
+            "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+        ),
+    ]) func knownTextsHaveTheirDigests(text: String, digest: String) {
+        #expect(SHA256.hexadecimal(Array(text.utf8)) == digest)
+    }
+
+    @Test func everyLengthAroundABlockAgreesWithTheSystem() throws {
+        for length in [55, 56, 57, 63, 64, 65, 119, 120, 128, 100_000] {
+            let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            let path = "/tmp/sha256-\(getpid())"
+            try AtomicFile.write(bytes, to: path)
+            let captured = try ChildProcess.capture(
+                .init(executable: "/usr/bin/sha256sum", arguments: [path], environment: [:]), milliseconds: 10_000)
+            unlink(path)
+            #expect(String(decoding: captured.output.prefix(64), as: UTF8.self) == SHA256.hexadecimal(bytes))
+        }
+    }
+}
