@@ -7,7 +7,7 @@ public import Settings
 /// What the command line asks the control plane, with the pod's own token.
 public struct ControlPlaneSession: Sendable {
     private let client: ControlPlaneClient
-    private let podUID: String
+    private let hello: HelloAnswer?
 
     /// Connects, does `body`, and disconnects.
     ///
@@ -22,7 +22,8 @@ public struct ControlPlaneSession: Sendable {
             url: settings.url, tokenFile: settings.tokenFile, caFile: settings.caFile, group: group)
         let result: Result<R, ControlPlaneError>
         do throws(ControlPlaneError) {
-            result = .success(try await body(ControlPlaneSession(client: client, podUID: settings.podUID)))
+            result = .success(
+                try await body(ControlPlaneSession(client: client, hello: PodIdentity(configuration).hello)))
         } catch {
             result = .failure(error)
         }
@@ -52,8 +53,13 @@ public struct ControlPlaneSession: Sendable {
     }
 
     /// The snapshot that this pod was restored from; nil when it was not.
+    ///
+    /// - Throws: ``ControlPlaneError`` `malformed` when the agent has not been answered by the control plane yet.
     public func restoredSnapshot() async throws(ControlPlaneError) -> Snapshot? {
-        let subscription = try await client.exchange("GET", "/v1/subscriptions/\(podUID)", as: Subscription.self)
+        guard let known = hello?.subscription else {
+            throw .malformed("the agent has not been told this pod's subscription yet; see packet-agent status")
+        }
+        let subscription = try await client.exchange("GET", "/v1/subscriptions/\(known.id)", as: Subscription.self)
         guard let id = subscription.snapshotID else { return nil }
         return try await snapshot(id: id)
     }
