@@ -151,10 +151,18 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
         {
             rotate()
         }
-        guard records.isEmpty || bytes + group.count <= limits.totalBytes else { throw .full(limit: limits.totalBytes) }
+        if bytes + group.count > limits.totalBytes {
+            // What is delivered makes room, also in the segment that is being written: the new state goes into another.
+            let kept = segments.reduce(0) { $0 + (isDelivered($1) ? 0 : $1.bytes) }
+            guard records.isEmpty || kept + group.count <= limits.totalBytes else {
+                throw .full(limit: limits.totalBytes)
+            }
+            if let last = segments.last, isDelivered(last) { isActive = false }
+        }
         do { try write(group) } catch { throw .disk(error) }
         for record in records { segments[segments.count - 1].add(record.epoch, record.seq) }
         state = new
+        if bytes > limits.totalBytes { removeDelivered() }
     }
 
     private mutating func write(_ group: [UInt8]) throws(DiskError) {

@@ -49,12 +49,14 @@ struct World {
     var resumeAt: UInt64 = 0
     var powerCut = false
     let rots: Bool
+    let cutsPower: Bool
     let limits: SpoolLimits
     var configuration = MeterConfiguration()
 
-    init(seed: UInt64, bug: PlantedBug? = nil) {
+    init(seed: UInt64, bug: PlantedBug? = nil, cutsPower: Bool = false) {
         self.seed = seed
         self.bug = bug
+        self.cutsPower = cutsPower || bug != nil
         random = SplitMix(seed: seed)
         var lies = SimulatedDisk.Lies()
         lies.syncsDirectory = bug != .noDirectorySync
@@ -104,7 +106,7 @@ struct World {
     /// Everything is closed and delivered; a full spool takes the rest once there is room.
     private mutating func finish() {
         var failure: SpoolError?
-        for _ in 0..<3 {
+        for _ in 0..<20 {
             failure = recorder?.close().failure
             noteDurable()
             deliver(.recordsAvailable)
@@ -230,7 +232,8 @@ struct World {
         truth.crashed()
         let reboots = random.chance(200)
         if reboots { fire("reboot") }
-        disk.restart(powerCut: reboots || random.chance(500))
+        let isCut = reboots || random.chance(500)
+        disk.restart(powerCut: cutsPower && isCut)
         resumeAt = time + UInt64(random.below(15_000))
         if reboots {
             boot += 1
