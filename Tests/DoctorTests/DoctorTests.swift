@@ -1,7 +1,7 @@
 import AtRisk
 import Boot
 import ControlPlaneAPI
-import Doctor
+@testable import Doctor
 import Environment
 import FoundationEssentials
 import GPU

@@ -11,7 +11,7 @@ import Testing
         path = try #require(mkdtemp(&template).map { String(cString: $0) }) + "/agent.sock"
     }
 
-    private func serving<R>(_ body: () async throws -> R) async throws -> R {
+    @discardableResult private func serving<R>(_ body: () async throws -> R) async throws -> R {
         let server = try await LocalServer.start(path: path, group: MultiThreadedEventLoopGroup.singleton) { uri in
             uri == "/v1/status"
                 ? .init(body: Array(#"{"agent":"x"}"#.utf8)) : .init(status: 404, body: Array("{}".utf8))
