@@ -78,7 +78,7 @@ private final class FixedServer: ChannelInboundHandler, Sendable {
     ]) func anAnswerThatIsNotOneIsAClearError(status: String, body: String, text: String) async throws {
         let error = try await FixedServer.run(http(status, body)) { url in
             try await withClient(url) { client -> ControlPlaneError? in
-                do {
+                do throws(ControlPlaneError) {
                     _ = try await client.exchange("GET", "/v1/x", as: Answer.self)
                     return nil
                 } catch { return error }
