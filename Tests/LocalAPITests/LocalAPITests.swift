@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func anUnknownPathIsRefused() async throws {
-        try await serving {
+        _ = try await serving {
             await #expect(throws: LocalClient.Failure.refused("status 404")) {
                 try await LocalClient.get("/nothing", socket: path)
             }
@@ -61,7 +61,7 @@ import Testing
         }
         #expect(bound == 0)
         close(stale)
-        try await serving {
+        _ = try await serving {
             await #expect(throws: (any Error).self) {
                 _ = try await LocalServer.start(path: path, group: MultiThreadedEventLoopGroup.singleton) { _ in
                     .init(body: [])

@@ -24,9 +24,10 @@ final class TestPlane: Sendable {
 
     init() throws {
         var template = Array("/tmp/packet-control-XXXXXX".utf8CString)
-        directory = try template.withUnsafeMutableBufferPointer { buffer in
-            try String(cString: #require(mkdtemp(buffer.baseAddress)))
+        let made = template.withUnsafeMutableBufferPointer { buffer in
+            buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
         }
+        directory = try #require(made)
         let secrets = [Secret.make(.team), Secret.make(.team)]
         alpha = secrets[0].text
         beta = secrets[1].text
@@ -59,6 +60,8 @@ final class TestPlane: Sendable {
             try await body(Client(client: client, plane: self))
         }
     }
+
+    var now: Int64 { clock.withLock { $0 } }
 
     func advance(_ milliseconds: Int64) { clock.withLock { $0 += milliseconds } }
 }

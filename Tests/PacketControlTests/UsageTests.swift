@@ -38,11 +38,13 @@ import UsageRecord
 
     @Test func theDatabaseIsWrittenThroughToTheDisk() throws {
         let plane = try TestPlane()
-        try plane.plane.store.pool.writeWithoutTransaction { db in
-            #expect(try String.fetchOne(db, sql: "PRAGMA journal_mode") == "wal")
-            #expect(try Int.fetchOne(db, sql: "PRAGMA synchronous") == 2, "FULL")
-            #expect(try Int.fetchOne(db, sql: "PRAGMA foreign_keys") == 1)
+        let (mode, synchronous, keys) = try plane.plane.store.pool.writeWithoutTransaction { db in
+            (
+                try String.fetchOne(db, sql: "PRAGMA journal_mode"), try Int.fetchOne(db, sql: "PRAGMA synchronous"),
+                try Int.fetchOne(db, sql: "PRAGMA foreign_keys")
+            )
         }
+        #expect(mode == "wal" && synchronous == 2 && keys == 1, "synchronous 2 is FULL")
     }
 
     @Test func migrationsAreDoneOnceAndANewerDatabaseIsRefused() throws {
@@ -169,7 +171,7 @@ import UsageRecord
     @Test func theExportSetsEvidenceBesideTheAllocation() async throws {
         let plane = try TestPlane()
         try await plane.test { client in
-            let start = plane.clock.withLock { $0 }
+            let start = plane.now
             let volume = try await client.makeVolume()
             let pod = try await client.makePod(volume: volume.id)
             plane.advance(100_000)
@@ -209,13 +211,14 @@ import UsageRecord
     @Test func adjacentWindowsAddUp() async throws {
         let plane = try TestPlane()
         try await plane.test { client in
-            let start = plane.clock.withLock { $0 }
+            let start = plane.now
             _ = try await client.makeVolume()
             let pod = try await client.makePod()
-            let records = (0..<50).map { n -> UsageRecord in
-                record(
-                    of: pod.podUID, seq: UInt64(n), UInt64(n) * 600_000..<UInt64(n + 1) * 600_000,
-                    ending: start + Int64(n + 1) * 600_000, memory: 1)
+            var records: [UsageRecord] = []
+            for number in UInt64(0)..<50 {
+                let span = number * 600_000..<(number + 1) * 600_000
+                let ending = start + Int64(span.upperBound)
+                records.append(record(of: pod.podUID, seq: number, span, ending: ending, memory: 1))
             }
             #expect(try await client.usage(records, of: pod).status == 200)
             plane.advance(50 * 600_000)
@@ -244,7 +247,7 @@ import UsageRecord
         try await plane.test { client in
             for _ in 0..<3 { _ = try await client.makePod(volume: client.makeVolume().id) }
             plane.advance(1000)
-            let now = Timestamp(milliseconds: plane.clock.withLock { $0 })
+            let now = Timestamp(milliseconds: plane.now)
             var cursor: String?
             var subscriptions: [String] = []
             var volumes: [Int64] = []

@@ -15,6 +15,7 @@ import urllib.request
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
+from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options")
 EPOCH = "0af3" * 8
@@ -209,7 +210,10 @@ def main():
     path, binary = sys.argv[1:]
     with open(path, encoding="utf-8") as file:
         document = yaml.safe_load(file)
-    validate(document)
+    try:
+        validate(document)
+    except OpenAPIValidationError as error:
+        raise Failure(f"{path} is not a valid document: {error.message}") from None
     routes = check_routes(document, binary)
     server = Server(binary, document)
     try:
