@@ -204,6 +204,8 @@ public struct Recorder<Directory: DurableDirectory>: Sendable {
     public var spoolBytes: Int { spool.bytes }
     /// What opening the spool found.
     public var recovery: Spool<Directory>.Recovery { spool.recovery }
-    /// The last durable state: the checkpoint and the cursors.
+    /// The last state, the checkpoint and the cursors; durable when ``isSettled``.
     public var state: SpoolState { spool.state }
+    /// False while the disk refuses to make durable what an earlier process left.
+    public var isSettled: Bool { spool.isSettled }
 }

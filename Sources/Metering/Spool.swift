@@ -85,8 +85,9 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
     var nextNumber: UInt64 = 1
     // False when the last segment must not be appended to.
     var isActive = false
-    // False while what is on disk may still be lost in a power cut: nothing is sent or added before it is safe.
-    var isSettled = false
+    /// False while what was found when opening may still be lost in a power cut, because the disk could not be written since:
+    /// nothing is sent or added before it is safe.
+    public internal(set) var isSettled = false
     // Numbers of segments of another version.
     var unknown: [UInt64] = []
     // Numbers of segments without a complete append.
@@ -95,7 +96,7 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
     var isDirectoryDirty = false
     var quarantined: [(name: String, bytes: Int)] = []
 
-    /// The last durable state.
+    /// The last state; durable when ``isSettled``.
     public internal(set) var state = SpoolState()
     /// What opening found.
     public internal(set) var recovery = Recovery()
@@ -270,9 +271,10 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
             guard canGo else { throw error }
             do {
                 try directory.remove(segments[0].name)
+                segments.removeFirst()
+                isDirectoryDirty = true
                 try directory.syncDirectory()
             } catch { throw .disk(error) }
-            segments.removeFirst()
             try append([], state: new)
         }
         removeDelivered()

@@ -16,7 +16,12 @@ extension Spool {
     /// Every epoch must go on without holes from its cursor, and the current one up to its next number.
     func holes(_ found: [Found]) -> [Hole] {
         var expected: [UsageRecord.Epoch: UInt64] = [:]
-        for (epoch, seq) in state.acknowledged { expected[epoch] = seq + 1 }
+        // What the oldest segment does not go back to was delivered: segments go oldest first, the first one perhaps before
+        // its cursor.
+        if let oldest = found.first?.file, discarded.allSatisfy({ $0 > oldest.number }), unknown.isEmpty {
+            expected[oldest.start.epoch] = oldest.start.first
+        }
+        for (epoch, seq) in state.acknowledged { expected[epoch] = max(seq + 1, expected[epoch] ?? 0) }
         var holes: [Hole] = []
         func note(_ epoch: UsageRecord.Epoch, upTo seq: UInt64, _ segment: Int) {
             let first = expected[epoch] ?? 0

@@ -45,8 +45,10 @@ struct Oracle {
                 if known.bytes != event.bytes {
                     // A record that was kept while its answer was lost, and then refused by something in between, is set
                     // aside as a gap of the same span. That gap comes too late, and is refused.
-                    // The spool lost its copy of a record that had arrived: the gap in its place is refused, the record kept.
-                    let isLate = event.record.content == .gap(.quarantined)
+                    let isLate =
+                        event.record.content == .gap(.quarantined)
+                        && event.record.startMilliseconds == known.record.startMilliseconds
+                        && event.record.endMilliseconds == known.record.endMilliseconds
                     if !isLate {
                         complaints.append("conflict of \(Self.brief(event.record)) with \(Self.brief(known.record))")
                     }

@@ -49,14 +49,12 @@ struct World {
     var resumeAt: UInt64 = 0
     var powerCut = false
     let rots: Bool
-    let cutsPower: Bool
     let limits: SpoolLimits
     var configuration = MeterConfiguration()
 
-    init(seed: UInt64, bug: PlantedBug? = nil, cutsPower: Bool = false) {
+    init(seed: UInt64, bug: PlantedBug? = nil) {
         self.seed = seed
         self.bug = bug
-        self.cutsPower = cutsPower || bug != nil
         random = SplitMix(seed: seed)
         var lies = SimulatedDisk.Lies()
         lies.syncsDirectory = bug != .noDirectorySync
@@ -233,7 +231,7 @@ struct World {
         let reboots = random.chance(200)
         if reboots { fire("reboot") }
         let isCut = reboots || random.chance(500)
-        disk.restart(powerCut: cutsPower && isCut)
+        disk.restart(powerCut: isCut)
         resumeAt = time + UInt64(random.below(15_000))
         if reboots {
             boot += 1
@@ -243,8 +241,8 @@ struct World {
     }
 
     private mutating func noteDurable() {
-        guard let state = recorder?.state else { return }
-        truth.durable(state)
+        guard let recorder, recorder.isSettled else { return }
+        truth.durable(recorder.state)
     }
 
     // MARK: Delivery
