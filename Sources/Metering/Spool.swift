@@ -77,6 +77,9 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
         public var replacedRecords: UInt64 = 0
         /// Segments of a version that this program does not know; set aside unread.
         public var unknownVersions = 0
+
+        /// Nothing found.
+        public init() {}
     }
 
     let directory: Directory
