@@ -173,7 +173,7 @@ import Testing
         #expect(record.exitCode == 137)
         #expect(seen == [.running, .timeout])
         let child = try pod.number("pid")
-        for _ in 0..<500 where !isDead(child) { usleep(10_000) }
+        for _ in 0..<6000 where !isDead(child) { usleep(10_000) }
         #expect(isDead(child))
     }
 
@@ -206,7 +206,7 @@ import Testing
                 environment: ["HOME": "/root"]))
         try #require(pod.await("started"))
         // The runner writes the script's number just after starting it.
-        for _ in 0..<500 where (pod.runner.current().pid ?? 0) == 0 { usleep(10_000) }
+        for _ in 0..<6000 where (pod.runner.current().pid ?? 0) == 0 { usleep(10_000) }
         kill(host.pid, SIGKILL)
         _ = host.wait()
         #expect(pod.runner.current().state == .running)
@@ -214,7 +214,7 @@ import Testing
         #expect(pod.run().state == .running, "no second one beside it")
         let script = try pod.number("started")
         kill(script, SIGKILL)
-        for _ in 0..<500 where !isDead(script) { usleep(10_000) }
+        for _ in 0..<6000 where !isDead(script) { usleep(10_000) }
         #expect(pod.runner.current().state == .failed)
         #expect(pod.runner.current().exitCode == nil)
         let again = pod.run()

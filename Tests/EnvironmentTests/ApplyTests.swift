@@ -131,7 +131,7 @@ import Testing
 
     private func make(_ directories: [VolumeDirectory], mountID: UInt64? = nil) -> [VolumeDirectories.Outcome] {
         VolumeDirectories.make(
-            directories, at: scratch.path, mountID: mountID, probe: ChildSide.probe, milliseconds: 20_000)
+            directories, at: scratch.path, mountID: mountID, probe: ChildSide.probe, milliseconds: 60_000)
     }
 
     @Test func directoriesGetTheVolumesOwnerAndTheSecondRunChangesNothing() throws {

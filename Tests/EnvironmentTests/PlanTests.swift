@@ -163,14 +163,14 @@ private func reason(_ name: String, _ plan: EnvironmentPlan) -> String? {
         try AtomicFile.createDirectory(scratch.path + "/bin")
         try AtomicFile.write("#!/bin/sh\necho 3 9\n".utf8, to: scratch.path + "/bin/python3", mode: 0o755)
         let found = PythonPackages.examine(
-            scratch.path + "/p", path: scratch.path + "/bin", probe: ChildSide.probe, milliseconds: 20_000)
+            scratch.path + "/p", path: scratch.path + "/bin", probe: ChildSide.probe, milliseconds: 60_000)
         #expect(
             found
                 == .found(
                     tags: [["py3-none-any"], ["unknown"]],
                     interpreters: [.init(path: scratch.path + "/bin/python3", major: 3, minor: 9)]))
         let none = PythonPackages.examine(
-            scratch.path + "/missing", path: "/usr/bin", probe: ChildSide.probe, milliseconds: 20_000)
+            scratch.path + "/missing", path: "/usr/bin", probe: ChildSide.probe, milliseconds: 60_000)
         #expect(none == .absent)
     }
 }

@@ -29,7 +29,7 @@ final class Scratch: Sendable {
 
     deinit {
         _ = try? ChildProcess.capture(
-            .init(executable: "/bin/rm", arguments: ["-rf", path], environment: [:]), milliseconds: 10_000)
+            .init(executable: "/bin/rm", arguments: ["-rf", path], environment: [:]), milliseconds: 60_000)
     }
 }
 

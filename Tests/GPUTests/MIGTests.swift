@@ -20,7 +20,7 @@ import Testing
         let driver = try SimulatedDriver(Self.twoInstances)
         let sampler = try driver.start()
         let snapshot = try await sampler.snapshot { $0.state == .ok }
-        #expect(sampler.stop(milliseconds: 20_000))
+        #expect(sampler.stop(milliseconds: 300_000))
         #expect(snapshot.devices.count == 3)
         let (gpu, first, third) = (snapshot.devices[0], snapshot.devices[1], snapshot.devices[2])
         #expect(gpu.isPartitioned && gpu.parentUUID == nil)
@@ -48,7 +48,7 @@ import Testing
             $0.devices.count == 3 && $0.devices[1].uuid == "MIG-bbbbbbbb-0000-0000-0000-000000000000"
         }
         #expect(after.samples[1].uuid == after.devices[1].uuid)
-        #expect(sampler.stop(milliseconds: 20_000))
+        #expect(sampler.stop(milliseconds: 300_000))
     }
 
     @Test func instancesThatAreDestroyedDisappear() async throws {
@@ -59,7 +59,7 @@ import Testing
         let after = try await sampler.snapshot { $0.devices.count == 1 }
         #expect(!after.devices[0].isPartitioned)
         try await sampler.snapshot { $0.samples.first?.utilizationGPUPercent == 0 }
-        #expect(sampler.stop(milliseconds: 20_000))
+        #expect(sampler.stop(milliseconds: 300_000))
     }
 
     @Test func aNewInstanceIsAnnouncedByTheDriver() async throws {
@@ -69,6 +69,6 @@ import Testing
         try driver.change(Self.twoInstances + "event.1 = gpu=0 type=mig_config data=0\n")
         let after = try await sampler.snapshot { $0.devices.count == 3 }
         #expect(after.events.isEmpty, "a new configuration is no XID")
-        #expect(sampler.stop(milliseconds: 20_000))
+        #expect(sampler.stop(milliseconds: 300_000))
     }
 }

@@ -13,7 +13,7 @@ struct StorageProbeTests {
 
     init() throws { scratch = try TemporaryDirectory() }
 
-    private func probe(_ script: String, deadline: Int = 2000) throws -> StorageProbe {
+    private func probe(_ script: String, deadline: Int = 60_000) throws -> StorageProbe {
         let program = try scratch.write("#!/bin/sh\n" + script + "\n", to: "probe", mode: 0o755)
         return StorageProbe(executable: program, deadline: deadline, lockDirectory: "\(scratch.path)/run")
     }
@@ -30,8 +30,8 @@ struct StorageProbeTests {
 
     @Test("no answer in time is stuck, and the child is gone afterwards")
     func timeout() throws {
-        let probe = try probe("echo $$ > \"$(dirname \"$0\")/pid\"; sleep 600", deadline: 300)
-        #expect(probe.space(of: mount) == .stuck("/mnt/v did not answer within 300 ms"))
+        let probe = try probe("echo $$ > \"$(dirname \"$0\")/pid\"; sleep 600", deadline: 2000)
+        #expect(probe.space(of: mount) == .stuck("/mnt/v did not answer within 2000 ms"))
         let pid = try #require(Int32(try LocalFile.readText("\(scratch.path)/pid").dropLast()))
         #expect(kill(pid, 0) == -1)
     }
@@ -43,7 +43,7 @@ struct StorageProbeTests {
             """
             cd "$(dirname "$0")"; echo started >> starts; exec 3<&0
             setsid sh -c 'echo $$ > escaped; exec sleep 600' & sleep 600
-            """, deadline: 1000)
+            """, deadline: 3000)
         defer {
             if let pid = (try? LocalFile.readText("\(scratch.path)/escaped")).flatMap({ Int32($0.dropLast()) }) {
                 kill(pid, SIGKILL)
