@@ -83,8 +83,8 @@ public struct VolumeFinder: Sendable {
     ///
     /// - Parameters:
     ///   - expected: the places that configuration or snapshot name.
-    ///   - directories: the directories in `/mnt` on the disk. When no volume is mounted below `/mnt`, each is taken for the
-    ///     place of one.
+    ///   - directories: the directories in `/mnt` on the disk. When no volume is mounted below `/mnt`, each that lies on the
+    ///     container's writable layer is taken for the place of one.
     public func volumes(expected: [ExpectedVolume] = [], directories: [BytePath] = []) -> [Volume] {
         var found: [BytePath: Volume] = [:]
         for mount in table.mounts where table.isVisible(mount) {
@@ -100,8 +100,10 @@ public struct VolumeFinder: Sendable {
         }
         if !found.keys.contains(where: { $0.isWithin("/mnt") }) {
             for directory in directories where directory.matches(pattern: "/mnt/*") {
-                let owner = table.owner(of: directory)
-                guard owner?.mountPoint == .root || owner?.mountPoint == "/mnt" else { continue }
+                // Elsewhere (a plain disk as root, a tmpfs) /mnt/NAME is an ordinary directory and promises no volume.
+                guard let owner = table.owner(of: directory), owner.mountPoint == .root || owner.mountPoint == "/mnt",
+                    classifier.classify(owner).lifetime == .container
+                else { continue }
                 found[directory] = missing(
                     at: directory, owner: owner, expectedBy: "the convention that /mnt/NAME is a volume")
             }
