@@ -112,7 +112,6 @@ public struct VolumeFinder: Sendable {
     }
 
     private func volume(_ mount: Mount, _ classification: Classification, _ wanted: ExpectedVolume?) -> Volume? {
-        let isConventional = Self.conventional.contains { mount.mountPoint.matches(pattern: $0) }
         func volume(_ state: Volume.State, _ reason: String?) -> Volume {
             Volume(
                 name: mount.mountPoint.lastComponent, mountPoint: mount.mountPoint, mount: mount,
@@ -129,7 +128,7 @@ public struct VolumeFinder: Sendable {
         case .volume:
             return mount.isReadOnly
                 ? volume(.readOnly, "it is mounted read-only") : volume(.ready, nil)
-        case .unknown where wanted != nil || isConventional:
+        case .unknown where wanted != nil || Self.conventional.contains { mount.mountPoint.matches(pattern: $0) }:
             return volume(mount.isReadOnly ? .readOnly : .ready, classification.reason)
         case .node, .pod, .container, .image:
             // /mnt/NAME is the volume by the platform's own rule; elsewhere a directory of the node may be meant.
