@@ -45,7 +45,8 @@ public enum FilesystemKind: Sendable, Equatable {
         ("blobfuse2", .objectStore),
     ]
 
-    private static let byType: [String: FilesystemKind] = {
+    /// The kinds of the types that name themselves.
+    static let byType: [String: FilesystemKind] = {
         let groups: [(FilesystemKind, String)] = [
             (.block, "ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs jfs nilfs2 vfat exfat ntfs3"),
             (.overlay, "overlay overlayfs aufs fuse.fuse-overlayfs"),
