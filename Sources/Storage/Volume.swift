@@ -72,11 +72,16 @@ public struct VolumeFinder: Sendable {
 
     private let table: MountTable
     private let classifier: MountClassifier
+    /// The mounts that can be reached, in the order of the table.
+    let visible: [ClassifiedMount]
 
     /// Looks into a table.
     public init(_ table: MountTable, classifier: MountClassifier) {
         self.table = table
         self.classifier = classifier
+        visible = table.mounts.filter(table.isVisible).map {
+            ClassifiedMount(mount: $0, classification: classifier.classify($0))
+        }
     }
 
     /// The volumes, by mount point.
@@ -87,10 +92,10 @@ public struct VolumeFinder: Sendable {
     ///     container's writable layer is taken for the place of one.
     public func volumes(expected: [ExpectedVolume] = [], directories: [BytePath] = []) -> [Volume] {
         var found: [BytePath: Volume] = [:]
-        for mount in table.mounts where table.isVisible(mount) {
-            let classification = classifier.classify(mount)
+        for entry in visible {
+            let mount = entry.mount
             let wanted = expected.first { $0.mountPoint == mount.mountPoint }
-            if let volume = volume(mount, classification, wanted) { found[mount.mountPoint] = volume }
+            if let volume = volume(mount, entry.classification, wanted) { found[mount.mountPoint] = volume }
         }
         for wanted in expected where found[wanted.mountPoint] == nil {
             let owner = table.owner(of: wanted.mountPoint)
