@@ -9,6 +9,11 @@ enum LifetimeTable {
     static let rows: [MountRule] =
         kernel + runtimeFiles + memory + network + objectStores + opaque + layers + kubelet + disks
 
+    /// The rows that can hold for a type, without the conditions that only ask for it.
+    static func rows(for kind: FilesystemKind, _ type: String) -> [MountRule] {
+        rows.compactMap { $0.reduced(kind: kind, type: type) }
+    }
+
     private static let kernel: [MountRule] = [
         MountRule(
             [.kind([.pseudo]), .not(.below(["/dev"]))], .kernel, .certain, "an interface of the kernel, not storage"),

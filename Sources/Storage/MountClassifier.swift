@@ -74,15 +74,18 @@ public struct MountClassifier: Sendable {
         var isContainer = false
         var isKubernetes = isKubernetes
         var rows: [Format: [MountRule]] = [:]
+        var format: Format?
         for mount in table.mounts {
-            let format = Format(kind: FilesystemKind(mount), type: mount.filesystem)
-            if rows[format] == nil {
-                rows[format] = LifetimeTable.rows.compactMap { $0.reduced(kind: format.kind, type: format.type) }
+            // The kind follows from the type, except for plain `fuse`, whose source tells it.
+            if mount.filesystem != format?.type || mount.filesystem == "fuse" {
+                let next = Format(kind: FilesystemKind(mount), type: mount.filesystem)
+                if rows[next] == nil { rows[next] = LifetimeTable.rows(for: next.kind, next.type) }
+                format = next
             }
             if Self.containerFiles.contains(mount.mountPoint) {
                 isContainer = true
                 // The kubelet's files and the runtime's may lie on different disks of the node: both count.
-                if format.kind == .block, Self.runtimeFiles.contains(mount.mountPoint) {
+                if format?.kind == .block, Self.runtimeFiles.contains(mount.mountPoint) {
                     nodeDevices.insert(mount.device)
                 }
                 if mount.mountPoint == Self.runtimeFiles[0] { isKubernetes = true }
@@ -104,7 +107,7 @@ public struct MountClassifier: Sendable {
         }
         let format = Format(kind: FilesystemKind(mount), type: mount.filesystem)
         // A mount of another table may be of a type that this one does not have.
-        let rows = rows[format] ?? LifetimeTable.rows.compactMap { $0.reduced(kind: format.kind, type: format.type) }
+        let rows = rows[format] ?? LifetimeTable.rows(for: format.kind, format.type)
         for row in rows where row.conditions.allSatisfy({ holds($0, for: mount, format) }) { return row.verdict }
         return Classification(
             .unknown, .probable, "the file system type \(BytePath(mount.filesystem)) is not known here")

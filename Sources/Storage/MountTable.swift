@@ -106,11 +106,8 @@ public struct MountTable: Sendable {
 private struct PathHash {
     private var names = Hasher()
 
-    mutating func add(_ name: UnsafeBufferPointer<UInt8>) {
-        names.combine(bytes: UnsafeRawBufferPointer(name))
-        // A byte that no name contains, so that `a/b` and `ab` differ.
-        names.combine(UInt8(0))
-    }
+    /// Adds a name together with the slash before it, so that `/a/b` and `/ab` differ.
+    mutating func add(_ name: UnsafeBufferPointer<UInt8>) { names.combine(bytes: UnsafeRawBufferPointer(name)) }
 
     func value(parent: UInt64?) -> Int {
         var copy = names
@@ -118,14 +115,14 @@ private struct PathHash {
         return copy.finalize()
     }
 
-    /// The range of the next name of a path.
+    /// The range of the next name of an absolute path, with one slash before it.
     static func nextName(in path: UnsafeBufferPointer<UInt8>, after end: Int) -> Range<Int>? {
         var start = end
         while start < path.count, path[start] == BytePath.slash { start += 1 }
         guard start < path.count else { return nil }
         var stop = start
         while stop < path.count, path[stop] != BytePath.slash { stop += 1 }
-        return start..<stop
+        return max(start - 1, 0)..<stop
     }
 
     /// True when both have the same names.
