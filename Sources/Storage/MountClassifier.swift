@@ -43,7 +43,6 @@ extension BytePath {
 /// A wrong "survives" loses someone's work, so a set-up that could be either is `unknown`.
 public struct MountClassifier: Sendable {
     private let siteRules: [SiteRule]
-    private let isKubernetes: Bool
     private let isContainer: Bool
     /// The devices that hold the files which the kubelet or the runtime binds into every container; empty when those are
     /// not on a disk.
@@ -71,8 +70,7 @@ public struct MountClassifier: Sendable {
     ///   - isKubernetes: true when KUBERNETES_SERVICE_HOST is set; found out from the mounts too.
     public init(_ table: MountTable, siteRules: [SiteRule] = [], isKubernetes: Bool = false) {
         var nodeDevices: Set<Mount.Device> = []
-        var isContainer = false
-        var isKubernetes = isKubernetes
+        var isContainer = isKubernetes
         var rows: [Format: [MountRule]] = [:]
         var format: Format?
         for mount in table.mounts {
@@ -88,15 +86,13 @@ public struct MountClassifier: Sendable {
                 if format?.kind == .block, Self.runtimeFiles.contains(mount.mountPoint) {
                     nodeDevices.insert(mount.device)
                 }
-                if mount.mountPoint == Self.runtimeFiles[0] { isKubernetes = true }
             } else if Self.kubernetesSecrets.contains(where: mount.mountPoint.isWithin) {
-                isKubernetes = true
+                isContainer = true
             }
         }
         self.siteRules = siteRules
         self.nodeDevices = nodeDevices
-        self.isKubernetes = isKubernetes
-        self.isContainer = isContainer || isKubernetes
+        self.isContainer = isContainer
         self.rows = rows
     }
 
@@ -132,7 +128,6 @@ public struct MountClassifier: Sendable {
         case .superOption(let name): mount.hasSuperOption(name)
         case .onNodeDisk(let expected): !nodeDevices.isEmpty && nodeDevices.contains(mount.device) == expected
         case .container: isContainer
-        case .kubernetes: isKubernetes
         case .not(let condition): !holds(condition, for: mount, format)
         }
     }

@@ -31,8 +31,6 @@ struct MountRule: Sendable {
         case onNodeDisk(Bool)
         /// The process runs in a container that a runtime gave files of its own, such as /etc/hosts.
         case container
-        /// The process runs in a Kubernetes pod.
-        case kubernetes
         /// The opposite of a condition.
         indirect case not(Condition)
     }
