@@ -41,6 +41,14 @@ public struct PodIdentity: Sendable {
     public func storageOptions(_ configuration: AgentConfiguration) -> StorageFacts.Options {
         StorageFacts.Options(
             probe: StorageProbe(deadline: configuration.storage.probeTimeoutMilliseconds),
-            expected: expectedVolumes(configuration))
+            expected: expectedVolumes(configuration), siteRules: configuration.storage.rules.compactMap(Self.siteRule))
+    }
+
+    /// A rule of the configuration; nil for a text that the configuration has already refused.
+    private static func siteRule(_ text: String) -> SiteRule? {
+        guard let rule = try? StorageRule(text), let lifetime = Lifetime(rawValue: rule.lifetime) else { return nil }
+        return SiteRule(
+            mountPoint: BytePath(bytes: rule.mountPoint), filesystems: Set(rule.filesystems), lifetime: lifetime,
+            reason: rule.reason)
     }
 }

@@ -33,6 +33,9 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var volumes: [String] = []
         /// The volume that the environment points to: a name or a mount point; empty lets the agent choose.
         public var primaryVolume = ""
+        /// What the site knows of mounts and the agent cannot see: each a ``StorageRule`` in text, the first that matches
+        /// wins over the built-in table.
+        public var rules: [String] = []
         /// Seconds that boot waits for an expected volume.
         public var volumeWaitSeconds = 30
         /// Milliseconds after which a volume that does not answer is called stuck.

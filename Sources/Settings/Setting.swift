@@ -62,6 +62,10 @@ public struct Setting: Sendable {
         .string(
             "storage", "primary_volume", \.storage.primaryVolume,
             "Name or mount point of the volume that the environment points to."),
+        .strings(
+            "storage", "rules", \.storage.rules,
+            "What the site knows of mounts, each \"MOUNTPOINT TYPES LIFETIME REASON\"; they win over what the agent sees.",
+            check: storageRule),
         .integer(
             "storage", "volume_wait_s", \.storage.volumeWaitSeconds, 0...3600,
             "Seconds that boot waits for an expected volume."),
@@ -178,6 +182,10 @@ public struct Setting: Sendable {
 
     private static func absolute(_ text: String) throws(Refusal) {
         guard text.hasPrefix("/") else { throw Refusal(reason: "must be an absolute path") }
+    }
+
+    private static func storageRule(_ text: String) throws(Refusal) {
+        do { _ = try StorageRule(text) } catch { throw Refusal(reason: error.reason) }
     }
 
     private static func relative(_ text: String) throws(Refusal) {

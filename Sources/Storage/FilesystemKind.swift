@@ -45,7 +45,8 @@ public enum FilesystemKind: Sendable, Equatable {
         ("blobfuse2", .objectStore),
     ]
 
-    private static let byType: [String: FilesystemKind] = {
+    /// The kinds of the types that name themselves.
+    static let byType: [String: FilesystemKind] = {
         let groups: [(FilesystemKind, String)] = [
             (.block, "ext2 ext3 ext4 xfs btrfs zfs f2fs bcachefs jfs nilfs2 vfat exfat ntfs3"),
             (.overlay, "overlay overlayfs aufs fuse.fuse-overlayfs"),
@@ -60,14 +61,14 @@ public enum FilesystemKind: Sendable, Equatable {
             (
                 .network,
                 """
-                nfs nfs4 cifs smb3 smbfs ceph fuse.ceph fuse.ceph-fuse lustre gpfs beegfs wekafs glusterfs fuse.glusterfs \
+                nfs nfs4 cifs smb3 smbfs ceph fuse.ceph fuse.ceph-fuse lustre gpfs beegfs beegfs_nodev wekafs glusterfs fuse.glusterfs \
                 panfs pvfs2 orangefs fuse.quobyte fuse.daos fuse.mfs fuse.cubefs fuse.seaweedfs fuse.hf3fs afs fuse.sshfs \
                 fuse.davfs
                 """
             ),
             (
                 .objectStore,
-                "fuse.juicefs fuse.gcsfuse fuse.s3fs fuse.rclone fuse.goofys fuse.ossfs fuse.mountpoint-s3 fuse.blobfuse2"
+                "fuse.juicefs fuse.gcsfuse fuse.s3fs fuse.rclone fuse.goofys fuse.geesefs fuse.ossfs fuse.mountpoint-s3 fuse.blobfuse2"
             ),
             (.readOnlyImage, "squashfs erofs iso9660 cramfs cvmfs fuse.cvmfs romfs"),
             (.shared, "9p virtiofs"),

@@ -46,3 +46,11 @@ public struct Classification: Sendable, Equatable {
         self.isVolumeTrap = isVolumeTrap
     }
 }
+
+/// A mount with its lifetime.
+public struct ClassifiedMount: Sendable, Equatable {
+    /// The mount.
+    public let mount: Mount
+    /// How long data there lives.
+    public let classification: Classification
+}

@@ -63,8 +63,22 @@ public struct Mount: Sendable, Equatable {
     public func hasSuperOption(_ name: String) -> Bool { Self.has(name, in: superOptions) }
 
     private static func has(_ name: String, in options: [UInt8]) -> Bool {
-        options.split(separator: UInt8(ascii: ",")).contains { option in
-            option.prefix { $0 != UInt8(ascii: "=") }.elementsEqual(name.utf8)
+        var name = name
+        return name.withUTF8 { name in
+            options.withUnsafeBufferPointer { options in
+                var start = 0
+                while start < options.count {
+                    let end = options[start...].firstIndex(of: UInt8(ascii: ",")) ?? options.count
+                    // `name` or `name=value`.
+                    if end - start == name.count || (end - start > name.count && options[start + name.count] == 0x3d),
+                        options[start..<start + name.count].elementsEqual(name)
+                    {
+                        return true
+                    }
+                    start = end + 1
+                }
+                return false
+            }
         }
     }
 }

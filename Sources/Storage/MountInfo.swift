@@ -39,6 +39,8 @@ public struct MountInfo: Sendable, Equatable {
     /// Reads the bytes of a mountinfo file. Never fails as a whole.
     public init(parsing contents: [UInt8]) {
         var mounts: [Mount] = []
+        // Lines are rarely shorter than this; growing by copying would cost more than the memory.
+        mounts.reserveCapacity(contents.count / 64)
         var errors: [MountInfoError] = []
         contents.withUnsafeBufferPointer { buffer in
             var start = 0
@@ -47,7 +49,8 @@ public struct MountInfo: Sendable, Equatable {
                 let end = buffer[start...].firstIndex(of: UInt8(ascii: "\n")) ?? buffer.count
                 number += 1
                 do throws(Failure) {
-                    mounts.append(try Self.parse(UnsafeBufferPointer(rebasing: buffer[start..<end])))
+                    mounts.append(
+                        try Self.parse(UnsafeBufferPointer(rebasing: buffer[start..<end]), after: mounts.last))
                 } catch {
                     errors.append(MountInfoError(line: number, reason: error.reason))
                 }
@@ -65,7 +68,11 @@ public struct MountInfo: Sendable, Equatable {
 
     private typealias Field = Slice<UnsafeBufferPointer<UInt8>>
 
-    private static func parse(_ line: UnsafeBufferPointer<UInt8>) throws(Failure) -> Mount {
+    /// Reads a line. Fields that are equal to those of the `previous` mount share its memory: on a node with thousands of
+    /// mounts nearly all have the same options.
+    private static func parse(
+        _ line: UnsafeBufferPointer<UInt8>, after previous: Mount?
+    ) throws(Failure) -> Mount {
         var rest = line[...]
         func next() -> Field? {
             guard rest.startIndex <= line.count else { return nil }
@@ -100,12 +107,27 @@ public struct MountInfo: Sendable, Equatable {
         }
         guard !finished, let filesystem = next(), !filesystem.isEmpty else { throw Failure(.noFilesystem) }
         let source = finished ? nil : next()
-        let superOptions = finished ? [] : Array(rest)
+        let superOptions = finished ? [] : shared(rest, previous?.superOptions)
+        let type: String =
+            if let known = previous?.filesystem, known.utf8.elementsEqual(filesystem) {
+                known
+            } else { String(decoding: decode(filesystem), as: UTF8.self) }
         return Mount(
-            id: id, parent: parent, device: device, root: BytePath(bytes: decode(root)),
-            mountPoint: BytePath(bytes: decode(mountPoint)), options: Array(options), tags: tags,
-            filesystem: String(decoding: decode(filesystem), as: UTF8.self),
-            source: BytePath(bytes: source.map(decode) ?? []), superOptions: superOptions)
+            id: id, parent: parent, device: device, root: path(root, previous?.root),
+            mountPoint: BytePath(bytes: decode(mountPoint)), options: shared(options, previous?.options), tags: tags,
+            filesystem: type, source: source.map { path($0, previous?.source) } ?? BytePath(bytes: []),
+            superOptions: superOptions)
+    }
+
+    private static func shared(_ field: Field, _ previous: [UInt8]?) -> [UInt8] {
+        if let previous, previous.elementsEqual(field) { return previous }
+        return Array(field)
+    }
+
+    private static func path(_ field: Field, _ previous: BytePath?) -> BytePath {
+        // What contains an escape is decoded, so equal bytes without one are equal paths.
+        if let previous, previous.bytes.elementsEqual(field), !field.contains(UInt8(ascii: "\\")) { return previous }
+        return BytePath(bytes: decode(field))
     }
 
     private static func number<Number: FixedWidthInteger>(_ field: Field) -> Number? {

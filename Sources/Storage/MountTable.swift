@@ -8,25 +8,41 @@ public struct MountTable: Sendable {
     /// The mounts, in the order of the file.
     public let mounts: [Mount]
 
-    private struct Place: Hashable {
-        let parent: UInt64?
-        let mountPoint: BytePath
-    }
-    /// Index into ``mounts`` by parent and mount point; the key's parent is nil for mounts whose parent is not listed.
-    private let index: [Place: Int]
+    /// The last mount of each place (the parent and the mount point), by the place's hash; mounts whose hashes are equal
+    /// are chained through ``collisions``. Looking up bytes by a running hash needs no copy of every prefix of a path.
+    private let places: [Int: Int]
+    private let collisions: [Int: Int]
+    /// Whether the parent of each mount is not listed: the process's root, or a part of a table.
+    private let isTop: [Bool]
 
     /// Makes a table.
     public init(_ mounts: [Mount]) {
         self.mounts = mounts
-        let known = Set(mounts.lazy.map(\.id))
-        var index: [Place: Int] = [:]
-        index.reserveCapacity(mounts.count)
+        var known = Set<UInt64>(minimumCapacity: mounts.count)
+        for mount in mounts { known.insert(mount.id) }
+        var places: [Int: Int] = [:]
+        places.reserveCapacity(mounts.count)
+        var collisions: [Int: Int] = [:]
+        var isTop: [Bool] = []
+        isTop.reserveCapacity(mounts.count)
         for (position, mount) in mounts.enumerated() {
             // The initial root file system is its own parent.
-            let isTop = mount.parent == mount.id || !known.contains(mount.parent)
-            index[Place(parent: isTop ? nil : mount.parent, mountPoint: mount.mountPoint)] = position
+            isTop.append(mount.parent == mount.id || !known.contains(mount.parent))
+            var hash = PathHash()
+            mount.mountPoint.bytes.withUnsafeBufferPointer { bytes in
+                var end = 0
+                while let next = PathHash.nextName(in: bytes, after: end) {
+                    hash.add(UnsafeBufferPointer(rebasing: bytes[next]))
+                    end = next.upperBound
+                }
+            }
+            let key = hash.value(parent: isTop[position] ? nil : mount.parent)
+            // Later mounts stand first in the chain: of two at one place, the later one is on top.
+            if let earlier = places.updateValue(position, forKey: key) { collisions[position] = earlier }
         }
-        self.index = index
+        self.places = places
+        self.collisions = collisions
+        self.isTop = isTop
     }
 
     /// Reads the mounts of this process.
@@ -44,22 +60,39 @@ public struct MountTable: Sendable {
     /// The mount that owns an absolute path without `.`, `..` and symbolic links; nil when the table does not reach it.
     public func owner(of path: BytePath) -> Mount? {
         guard path.isAbsolute else { return nil }
-        let prefixes = Self.prefixes(of: path)
-        var current: Mount?
-        var first = 0
-        // A table that no kernel wrote may hold a cycle; a path cannot cross more mounts than there are.
-        for _ in 0...mounts.count {
-            guard
-                let next = (first..<prefixes.count).lazy.compactMap({ position -> (Int, Int)? in
-                    // A mount on the process's own root is not entered: lookups start at the old root.
-                    if position == 0, current != nil { return nil }
-                    return self.index[Place(parent: current?.id, mountPoint: prefixes[position])].map { (position, $0) }
-                }).first
-            else { break }
-            first = next.0
-            current = mounts[next.1]
+        return path.bytes.withUnsafeBufferPointer { bytes in
+            // From the process's root down: at each name, whatever is mounted there, on top of what is mounted there.
+            var hash = PathHash()
+            var current: Int?
+            var end = 0
+            // A table that no kernel wrote may hold a cycle; a path cannot cross more mounts than there are.
+            var left = mounts.count
+            if let top = mount(at: bytes[..<0], on: nil, hash) { current = top }
+            while let next = PathHash.nextName(in: bytes, after: end) {
+                hash.add(UnsafeBufferPointer(rebasing: bytes[next]))
+                end = next.upperBound
+                while left > 0, let over = mount(at: bytes[..<end], on: current, hash) {
+                    current = over
+                    left -= 1
+                }
+            }
+            return current.map { mounts[$0] }
         }
-        return current
+    }
+
+    /// The index of the topmost mount on `parent` at a prefix of a path; nil when there is none.
+    private func mount(at prefix: Slice<UnsafeBufferPointer<UInt8>>, on parent: Int?, _ hash: PathHash) -> Int? {
+        var candidate = places[hash.value(parent: parent.map { mounts[$0].id })]
+        while let position = candidate {
+            let mount = mounts[position]
+            if parent.map({ mounts[$0].id == mount.parent && !isTop[position] }) ?? isTop[position],
+                PathHash.isSame(mount.mountPoint, prefix)
+            {
+                return position
+            }
+            candidate = collisions[position]
+        }
+        return nil
     }
 
     /// True when the mount can be reached by its mount point, not hidden by a later mount.
@@ -67,11 +100,35 @@ public struct MountTable: Sendable {
 
     /// The mount that carries the process's root directory.
     public var root: Mount? { owner(of: .root) }
+}
 
-    /// `/`, `/a`, `/a/b` for `/a/b`.
-    private static func prefixes(of path: BytePath) -> [BytePath] {
-        var result: [BytePath] = [.root]
-        for component in path.components { result.append(result[result.count - 1].appending(component)) }
-        return result
+/// The hash of a path that grows name by name. Repeated and trailing slashes do not count.
+private struct PathHash {
+    private var names = Hasher()
+
+    /// Adds a name together with the slash before it, so that `/a/b` and `/ab` differ.
+    mutating func add(_ name: UnsafeBufferPointer<UInt8>) { names.combine(bytes: UnsafeRawBufferPointer(name)) }
+
+    func value(parent: UInt64?) -> Int {
+        var copy = names
+        copy.combine(parent)
+        return copy.finalize()
+    }
+
+    /// The range of the next name of an absolute path, with one slash before it.
+    static func nextName(in path: UnsafeBufferPointer<UInt8>, after end: Int) -> Range<Int>? {
+        var start = end
+        while start < path.count, path[start] == BytePath.slash { start += 1 }
+        guard start < path.count else { return nil }
+        var stop = start
+        while stop < path.count, path[stop] != BytePath.slash { stop += 1 }
+        return max(start - 1, 0)..<stop
+    }
+
+    /// True when both have the same names.
+    static func isSame(_ path: BytePath, _ other: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+        if path.bytes.count == other.count { return path.bytes.elementsEqual(other) }
+        let (left, right) = (path.bytes.split(separator: BytePath.slash), other.split(separator: BytePath.slash))
+        return left.count == right.count && zip(left, right).allSatisfy { $0.elementsEqual($1) }
     }
 }

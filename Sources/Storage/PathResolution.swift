@@ -20,6 +20,8 @@ public struct PathResolution: Sendable, Equatable {
     public let resolved: BytePath
     /// True, false, or nil when that cannot be told from here.
     public let exists: Bool?
+    /// The path itself when it exists, else the nearest directory above it that is known to.
+    public let existing: BytePath
     /// The symbolic links on the way, in order.
     public let hops: [Hop]
     /// True when the rest of the path lies inside a mount that may hang, and was not looked at.
@@ -68,6 +70,7 @@ public struct PathResolution: Sendable, Equatable {
         var hops: [Hop] = []
         var exists: Bool? = true
         var unexplored = false
+        var existing = BytePath.root
         while let name = todo.popLast() {
             if name.elementsEqual(".".utf8) { continue }
             if name.elementsEqual("..".utf8) {
@@ -75,6 +78,9 @@ public struct PathResolution: Sendable, Equatable {
                 continue
             }
             let next = current.appending(name)
+            if exists == true { existing = current }
+            // No file system of Linux has longer names (NAME_MAX, limits.h), so the path cannot exist.
+            if exists == true, name.count > Int(NAME_MAX) { exists = false }
             if exists != true {
                 current = next
                 continue
@@ -108,6 +114,7 @@ public struct PathResolution: Sendable, Equatable {
         requested = path
         resolved = current
         self.exists = exists
+        self.existing = exists == true ? current : existing
         self.hops = hops
         isUnexplored = unexplored
     }

@@ -67,6 +67,8 @@ extension StorageProbe {
             let resolution = try PathResolution(of: path, relativeTo: .root, in: table, reach: .everywhere)
             result.resolved = Data(resolution.resolved.bytes).base64EncodedString()
             result.exists = resolution.exists
+            result.existing = Data(resolution.existing.bytes).base64EncodedString()
+            result.hops = resolution.hops.map { [$0.link, $0.target].map { Data($0.bytes).base64EncodedString() } }
         } catch {
             result.errorNumber = ELOOP
         }

@@ -22,12 +22,14 @@ public struct StorageFacts: Sendable {
         public var isKubernetes: Bool?
         /// The directory whose subdirectories are volumes by convention.
         public var volumeParent: BytePath
+        /// How much is looked at.
+        public var scope: Scope
 
         /// Options, all with their real defaults.
         public init(
             procRoot: String = "/proc", probe: StorageProbe? = StorageProbe(), expected: [ExpectedVolume] = [],
             siteRules: [SiteRule] = [], workingDirectory: BytePath = PathResolution.workingDirectory(),
-            isKubernetes: Bool? = nil, volumeParent: BytePath = "/mnt"
+            isKubernetes: Bool? = nil, volumeParent: BytePath = "/mnt", scope: Scope = .everything
         ) {
             self.procRoot = procRoot
             self.probe = probe
@@ -36,7 +38,16 @@ public struct StorageFacts: Sendable {
             self.workingDirectory = workingDirectory
             self.isKubernetes = isKubernetes
             self.volumeParent = volumeParent
+            self.scope = scope
         }
+    }
+
+    /// How much is looked at.
+    public enum Scope: Sendable {
+        /// Every mount and every volume.
+        case everything
+        /// Only the paths that are asked for: no volume is waited for that none of them enters.
+        case pathsOnly
     }
 
     /// What is known of one path.
@@ -47,6 +58,10 @@ public struct StorageFacts: Sendable {
         public let resolved: BytePath
         /// Whether it exists; nil when that cannot be told.
         public let exists: Bool?
+        /// The path itself, or the nearest directory above it that exists, as far as is known.
+        public let existing: BytePath
+        /// The symbolic links on the way, in order.
+        public let hops: [PathResolution.Hop]
         /// The mount that owns it.
         public let mount: Mount?
         /// How long data there lives.
@@ -59,7 +74,9 @@ public struct StorageFacts: Sendable {
     public let errors: [MountInfoError]
     /// Says the lifetime of a mount.
     public let classifier: MountClassifier
-    /// The volumes, by mount point.
+    /// The visible mounts, in the kernel's order; none when only paths were looked at.
+    public let visible: [ClassifiedMount]
+    /// The volumes, by mount point; none when only paths were looked at.
     public let volumes: [Volume]
     /// What gathering depended on.
     public let options: Options
@@ -72,13 +89,19 @@ public struct StorageFacts: Sendable {
         let classifier = MountClassifier(
             table, siteRules: options.siteRules,
             isKubernetes: options.isKubernetes ?? (getenv("KUBERNETES_SERVICE_HOST") != nil))
+        guard options.scope == .everything else {
+            return StorageFacts(
+                table: table, errors: errors, classifier: classifier, visible: [], volumes: [], options: options)
+        }
         let finder = VolumeFinder(table, classifier: classifier)
         let directories =
             table.owner(of: options.volumeParent).map(FilesystemKind.mayHang) == false
             ? Self.subdirectories(of: options.volumeParent) : []
         var volumes = finder.volumes(expected: options.expected, directories: directories)
         if let probe = options.probe { volumes = Self.measure(volumes, with: probe) }
-        return StorageFacts(table: table, errors: errors, classifier: classifier, volumes: volumes, options: options)
+        return StorageFacts(
+            table: table, errors: errors, classifier: classifier, visible: finder.visible, volumes: volumes,
+            options: options)
     }
 
     /// The lifetime of a path. Blocks for at most the probe's deadline when the path enters a mount that may hang.
@@ -86,17 +109,17 @@ public struct StorageFacts: Sendable {
     /// - Throws: ``PathResolution/Failure`` for a loop of links.
     public func path(_ requested: BytePath) throws(PathResolution.Failure) -> Path {
         let resolution = try PathResolution(of: requested, relativeTo: options.workingDirectory, in: table)
-        var resolved = resolution.resolved
-        var exists = resolution.exists
+        var (resolved, exists, existing) = (resolution.resolved, resolution.exists, resolution.existing)
+        var hops = resolution.hops
         if resolution.isUnexplored, let probe = options.probe, let mount = table.owner(of: resolved),
             case .answered(let target) = probe.target(of: resolved, enteringAt: mount)
         {
-            resolved = target.resolved
-            exists = target.exists
+            (resolved, exists, existing) = (target.resolved, target.exists, target.existing)
+            hops += target.hops
         }
         let mount = table.owner(of: resolved)
         return Path(
-            requested: requested, resolved: resolved, exists: exists, mount: mount,
+            requested: requested, resolved: resolved, exists: exists, existing: existing, hops: hops, mount: mount,
             classification: mount.map(classifier.classify) ?? MountClassifier.unowned)
     }
 

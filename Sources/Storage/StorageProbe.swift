@@ -41,6 +41,10 @@ public struct StorageProbe: Sendable {
         public let resolved: BytePath
         /// Whether it exists; nil when a directory on the way cannot be searched.
         public let exists: Bool?
+        /// The path itself, or the nearest directory above it that exists.
+        public let existing: BytePath
+        /// The symbolic links on the way, in order.
+        public let hops: [PathResolution.Hop]
     }
 
     /// The program to start, with ``arguments`` before the question.
@@ -92,8 +96,14 @@ public struct StorageProbe: Sendable {
     /// Where a path leads that enters a mount which may hang.
     public func target(of path: BytePath, enteringAt mount: Mount) -> Outcome<Target> {
         ask("resolve", path, on: mount) { answer in
-            guard let resolved = answer.resolved.flatMap({ Data(base64Encoded: $0) }) else { return nil }
-            return Target(resolved: BytePath(bytes: resolved), exists: answer.exists)
+            func path(_ text: String?) -> BytePath? {
+                text.flatMap { Data(base64Encoded: $0) }.map { BytePath(bytes: $0) }
+            }
+            guard let resolved = path(answer.resolved), let existing = path(answer.existing) else { return nil }
+            let hops = (answer.hops ?? []).compactMap { hop in
+                path(hop.first).flatMap { link in path(hop.last).map { PathResolution.Hop(link: link, target: $0) } }
+            }
+            return Target(resolved: resolved, exists: answer.exists, existing: existing, hops: hops)
         }
     }
 
@@ -144,6 +154,9 @@ struct ProbeAnswer: Codable, Equatable {
     var writable: Bool?
     var resolved: String?
     var exists: Bool?
+    var existing: String?
+    /// Link and target of each hop.
+    var hops: [[String]]?
     var errorNumber: Int32?
 
     enum CodingKeys: String, CodingKey {
@@ -154,6 +167,8 @@ struct ProbeAnswer: Codable, Equatable {
         case writable
         case resolved = "resolved_b64"
         case exists
+        case existing = "existing_b64"
+        case hops = "hops_b64"
         case errorNumber = "errno"
     }
 }

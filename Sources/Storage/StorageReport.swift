@@ -103,6 +103,32 @@ public struct StorageReport: Codable, Sendable, Equatable {
         }
     }
 
+    /// A symbolic link on the way to a path.
+    public struct HopEntry: Codable, Sendable, Equatable {
+        /// The link.
+        public var link: String
+        /// The exact bytes in base64, only when they are not UTF-8.
+        public var linkBase64: String?
+        /// What it says, as written.
+        public var target: String
+        /// The exact bytes in base64, only when they are not UTF-8.
+        public var targetBase64: String?
+
+        enum CodingKeys: String, CodingKey {
+            case link
+            case linkBase64 = "link_b64"
+            case target
+            case targetBase64 = "target_b64"
+        }
+
+        init(_ hop: PathResolution.Hop) {
+            link = hop.link.jsonText
+            linkBase64 = hop.link.jsonBase64
+            target = hop.target.jsonText
+            targetBase64 = hop.target.jsonBase64
+        }
+    }
+
     /// The lifetime of one path that was asked for.
     public struct PathEntry: Codable, Sendable, Equatable {
         /// The path as it was asked for.
@@ -113,8 +139,14 @@ public struct StorageReport: Codable, Sendable, Equatable {
         public var resolved: String
         /// The exact bytes in base64, only when they are not UTF-8.
         public var resolvedBase64: String?
+        /// The symbolic links on the way, in order; left out when there is none.
+        public var hops: [HopEntry]?
         /// Whether it exists; null when its file system does not answer.
         @Nullable public var exists: Bool?
+        /// The nearest directory above that exists; left out when the path itself does.
+        public var existingParent: String?
+        /// The exact bytes in base64, only when they are not UTF-8.
+        public var existingParentBase64: String?
         /// How long data written there lives.
         public var lifetime: Lifetime
         /// How sure that is.
@@ -131,14 +163,25 @@ public struct StorageReport: Codable, Sendable, Equatable {
             case pathBase64 = "path_b64"
             case resolved
             case resolvedBase64 = "resolved_b64"
-            case exists, lifetime, confidence
+            case hops, exists
+            case existingParent = "existing_parent"
+            case existingParentBase64 = "existing_parent_b64"
+            case lifetime, confidence
             case mountPoint = "mount_point"
             case mountPointBase64 = "mount_point_b64"
             case reason
         }
 
+        init(_ path: StorageFacts.Path) {
+            self.init(path.requested, resolved: path.resolved, exists: path.exists, path.mount, path.classification)
+            hops = path.hops.isEmpty ? nil : path.hops.map(HopEntry.init)
+            guard path.exists != true else { return }
+            existingParent = path.existing.jsonText
+            existingParentBase64 = path.existing.jsonBase64
+        }
+
         init(
-            _ path: BytePath, resolved: BytePath, exists: Bool?, mount: Mount?, _ classification: Classification
+            _ path: BytePath, resolved: BytePath, exists: Bool?, _ mount: Mount?, _ classification: Classification
         ) {
             self.path = path.jsonText
             pathBase64 = path.jsonBase64
@@ -167,16 +210,14 @@ public struct StorageReport: Codable, Sendable, Equatable {
     /// Makes the document from facts.
     public init(_ facts: StorageFacts, paths requested: [BytePath] = []) {
         schema = Self.schema
-        mounts = facts.table.mounts.filter(facts.table.isVisible).map { MountEntry($0, facts.classifier.classify($0)) }
+        mounts = facts.visible.map { MountEntry($0.mount, $0.classification) }
         volumes = facts.volumes.map(VolumeEntry.init)
         paths = requested.map { path in
             do throws(PathResolution.Failure) {
-                let found = try facts.path(path)
-                return PathEntry(
-                    path, resolved: found.resolved, exists: found.exists, mount: found.mount, found.classification)
+                return PathEntry(try facts.path(path))
             } catch {
                 let unknown = Classification(.unknown, .certain, error.description)
-                return PathEntry(path, resolved: path, exists: false, mount: nil, unknown)
+                return PathEntry(path, resolved: path, exists: false, nil, unknown)
             }
         }
         problems = facts.errors.isEmpty ? nil : facts.errors.map(\.description)

@@ -72,25 +72,30 @@ public struct VolumeFinder: Sendable {
 
     private let table: MountTable
     private let classifier: MountClassifier
+    /// The mounts that can be reached, in the order of the table.
+    let visible: [ClassifiedMount]
 
     /// Looks into a table.
     public init(_ table: MountTable, classifier: MountClassifier) {
         self.table = table
         self.classifier = classifier
+        visible = table.mounts.filter(table.isVisible).map {
+            ClassifiedMount(mount: $0, classification: classifier.classify($0))
+        }
     }
 
     /// The volumes, by mount point.
     ///
     /// - Parameters:
     ///   - expected: the places that configuration or snapshot name.
-    ///   - directories: the directories in `/mnt` on the disk. When no volume is mounted below `/mnt`, each is taken for the
-    ///     place of one.
+    ///   - directories: the directories in `/mnt` on the disk. When no volume is mounted below `/mnt`, each that lies on the
+    ///     container's writable layer is taken for the place of one.
     public func volumes(expected: [ExpectedVolume] = [], directories: [BytePath] = []) -> [Volume] {
         var found: [BytePath: Volume] = [:]
-        for mount in table.mounts where table.isVisible(mount) {
-            let classification = classifier.classify(mount)
+        for entry in visible {
+            let mount = entry.mount
             let wanted = expected.first { $0.mountPoint == mount.mountPoint }
-            if let volume = volume(mount, classification, wanted) { found[mount.mountPoint] = volume }
+            if let volume = volume(mount, entry.classification, wanted) { found[mount.mountPoint] = volume }
         }
         for wanted in expected where found[wanted.mountPoint] == nil {
             let owner = table.owner(of: wanted.mountPoint)
@@ -100,8 +105,10 @@ public struct VolumeFinder: Sendable {
         }
         if !found.keys.contains(where: { $0.isWithin("/mnt") }) {
             for directory in directories where directory.matches(pattern: "/mnt/*") {
-                let owner = table.owner(of: directory)
-                guard owner?.mountPoint == .root || owner?.mountPoint == "/mnt" else { continue }
+                // Elsewhere (a plain disk as root, a tmpfs) /mnt/NAME is an ordinary directory and promises no volume.
+                guard let owner = table.owner(of: directory), owner.mountPoint == .root || owner.mountPoint == "/mnt",
+                    classifier.classify(owner).lifetime == .container
+                else { continue }
                 found[directory] = missing(
                     at: directory, owner: owner, expectedBy: "the convention that /mnt/NAME is a volume")
             }
@@ -110,7 +117,6 @@ public struct VolumeFinder: Sendable {
     }
 
     private func volume(_ mount: Mount, _ classification: Classification, _ wanted: ExpectedVolume?) -> Volume? {
-        let isConventional = Self.conventional.contains { mount.mountPoint.matches(pattern: $0) }
         func volume(_ state: Volume.State, _ reason: String?) -> Volume {
             Volume(
                 name: mount.mountPoint.lastComponent, mountPoint: mount.mountPoint, mount: mount,
@@ -127,7 +133,7 @@ public struct VolumeFinder: Sendable {
         case .volume:
             return mount.isReadOnly
                 ? volume(.readOnly, "it is mounted read-only") : volume(.ready, nil)
-        case .unknown where wanted != nil || isConventional:
+        case .unknown where wanted != nil || Self.conventional.contains { mount.mountPoint.matches(pattern: $0) }:
             return volume(mount.isReadOnly ? .readOnly : .ready, classification.reason)
         case .node, .pod, .container, .image:
             // /mnt/NAME is the volume by the platform's own rule; elsewhere a directory of the node may be meant.

@@ -1,5 +1,7 @@
 import Environment
 import LinuxKit
+import Settings
+import Storage
 import Testing
 
 private func value(_ name: String, _ plan: EnvironmentPlan) -> String? {
@@ -172,5 +174,11 @@ private func reason(_ name: String, _ plan: EnvironmentPlan) -> String? {
         let none = PythonPackages.examine(
             scratch.path + "/missing", path: "/usr/bin", probe: ChildSide.probe, milliseconds: 60_000)
         #expect(none == .absent)
+    }
+}
+
+@Suite struct StorageRuleNamesTests {
+    @Test func theConfigurationKnowsEveryLifetime() {
+        #expect(StorageRule.lifetimes == Lifetime.allCases.map(\.rawValue))
     }
 }

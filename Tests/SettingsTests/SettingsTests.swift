@@ -32,6 +32,10 @@ import Testing
         ("# x\n [stroage]\n", "c.toml:2:3: unknown table or key \"stroage\"; did you mean \"storage\"?"),
         ("gpu = 1", "c.toml:1:1: \"gpu\" must be a table: write [gpu]"),
         ("[storage]\nvolumes = [\"mnt\"]", "c.toml:2:1: storage.volumes must be an absolute path"),
+        (
+            "[storage]\nrules = [\"/mnt/* nfs forever\"]",
+            "c.toml:2:1: storage.rules must give one of container, pod, node, volume, image, kernel, unknown as the third word, not \"forever\""
+        ),
         ("[setup]\nscript = \"../x\"", "c.toml:2:1: setup.script must be a relative path without \"..\""),
     ]) func aMistakeIsNamedWithLineAndColumn(text: String, message: String) {
         #expect(AgentConfiguration.read(text, source: "c.toml").errors.map(\.description) == [message])
@@ -76,6 +80,23 @@ import Testing
             let text = (0..<Int.random(in: 0..<20)).compactMap { _ in pieces.randomElement() }.joined()
             _ = AgentConfiguration.read(text, source: "c.toml")
         }
+    }
+}
+
+@Suite struct StorageRuleTests {
+    @Test func aRuleHasTheFieldsOfALineOfFstab() throws {
+        let rule = try StorageRule(#"/mnt/my\040disk/** virtiofs|9p volume  the site's NFS, shared"#)
+        #expect(rule.mountPoint == Array("/mnt/my disk/**".utf8))
+        #expect(rule.filesystems == ["virtiofs", "9p"])
+        #expect(rule.lifetime == "volume" && rule.reason == "the site's NFS, shared")
+        let short = try StorageRule("/scratch * pod")
+        #expect(short.filesystems.isEmpty && short.reason == "said by the configuration (storage.rules)")
+    }
+
+    @Test(arguments: [
+        "", "/mnt", "/mnt *", "mnt * pod", "/mnt * gone", #"/mnt\ * pod"#, #"/mnt\9 * pod"#, #"/mnt\000 * pod"#,
+    ]) func whatIsNoRuleIsRefused(text: String) {
+        #expect(throws: StorageRule.Refusal.self) { try StorageRule(text) }
     }
 }
 

@@ -158,4 +158,14 @@ struct MountInfoTests {
             options: bytes("rw", excluding: [0x20, 0x0a]), tags: tags, filesystem: "fuse.x y#\\z",
             source: BytePath(bytes: bytes("")), superOptions: bytes("rw", excluding: [0x20, 0x0a]))
     }
+
+    @Test("a field that equals the decoded one of the line before is read by itself")
+    func shared() {
+        let first = "1 0 8:1 /\\134040 /a rw - ext4 /dev/sda rw"
+        let second = #"2 1 8:1 /\040 /b rw,ro - fuse /dev/sda ro"#
+        let mounts = MountInfo(parsing: Array("\(first)\n\(second)\n\(first)\n".utf8)).mounts
+        #expect(mounts.map(\.root) == [#"/\040"#, "/ ", #"/\040"#])
+        #expect(mounts.map(\.isReadOnly) == [false, true, false])
+        #expect(mounts.map(\.filesystem) == ["ext4", "fuse", "ext4"])
+    }
 }

@@ -38,6 +38,8 @@ struct MountTableTests {
         #expect(MountTable([mount(1, on: 1, at: "/"), mount(2, on: 1, at: "/a")]).owner(of: "/a")?.id == 2)
         _ = MountTable([mount(1, on: 2, at: "/"), mount(2, on: 1, at: "/")]).owner(of: "/a")
         #expect(MountTable([mount(1, on: 0, at: "/")]).owner(of: "relative") == nil)
+        #expect(MountTable([mount(1, on: 0, at: "/"), mount(2, on: 1, at: "x")]).owner(of: "/x")?.id == 1)
+        #expect(MountTable([mount(1, on: 0, at: "/"), mount(2, on: 1, at: "/x")]).owner(of: "//x//y/")?.id == 2)
     }
 
     @Test("10,000 mounts are read and asked")

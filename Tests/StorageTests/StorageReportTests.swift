@@ -34,7 +34,7 @@ struct StorageReportTests {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let text = String(decoding: try encoder.encode(report), as: UTF8.self)
-        let reason = "a network file system: it outlives the pod"
+        let reason = "an NFS export: it outlives the pod"
         let layer = "the container's writable layer: lost when the pod ends"
         #expect(
             text == #"{"mounts":["#

@@ -43,6 +43,22 @@ struct VolumeTests {
         #expect(try volumes("containerd", directories: ["/mnt/junk"])["/mnt/junk"] == nil)
     }
 
+    @Test("a stray directory below /mnt is the place of a volume only on a container's own layer")
+    func strayDirectories() {
+        func found(_ filesystem: String, isKubernetes: Bool = false) -> [Volume] {
+            let root = Mount(
+                id: 1, parent: 0, device: .init(major: 254, minor: 0), root: "/", mountPoint: "/",
+                filesystem: filesystem, source: "/dev/vda")
+            let table = MountTable([root])
+            return VolumeFinder(table, classifier: MountClassifier(table, isKubernetes: isKubernetes)).volumes(
+                directories: ["/mnt/usb"])
+        }
+        #expect(found("overlay").map(\.state) == [.missing])
+        #expect(found("ext4", isKubernetes: true).map(\.state) == [.missing])
+        #expect(found("ext4").isEmpty, "a machine of its own")
+        #expect(found("newfs").isEmpty)
+    }
+
     @Test("a directory inside a volume is as good as a mount of its own")
     func inside() throws {
         let wanted = ExpectedVolume(mountPoint: "/mnt/my-storage/team", expectedBy: "the configuration")

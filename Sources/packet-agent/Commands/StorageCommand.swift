@@ -13,7 +13,8 @@ struct StorageCommand: ParsableCommand {
 
     func run() throws {
         let configuration = Context.load()
-        let options = PodIdentity(configuration).storageOptions(configuration)
+        var options = PodIdentity(configuration).storageOptions(configuration)
+        if !json, !paths.isEmpty { options.scope = .pathsOnly }
         let report: StorageReport
         do {
             report = try StorageReport.gather(
@@ -28,8 +29,14 @@ struct StorageCommand: ParsableCommand {
         for entry in paths {
             let certainty = entry.confidence == .certain ? "" : " (\(entry.confidence.rawValue))"
             Terminal.write("\(TerminalText.escape(entry.path)): \(entry.lifetime.rawValue)\(certainty)")
+            for hop in entry.hops ?? [] {
+                Terminal.write("  link       \(TerminalText.escape(hop.link)) → \(TerminalText.escape(hop.target))")
+            }
             if entry.resolved != entry.path { Terminal.write("  leads to   \(TerminalText.escape(entry.resolved))") }
-            if entry.exists == false { Terminal.write("  does not exist yet") }
+            if let parent = entry.existingParent {
+                let state = entry.exists == false ? "does not exist yet" : "not known to exist"
+                Terminal.write("  \(state); the nearest directory that does is \(TerminalText.escape(parent))")
+            }
             if let mount = entry.mountPoint { Terminal.write("  mounted at \(TerminalText.escape(mount))") }
             Terminal.write("  because    \(TerminalText.escape(entry.reason))")
         }
