@@ -58,6 +58,8 @@ public struct AtRiskReport: Codable, Sendable, Equatable {
     public var totalFiles: Int
     /// False when something could not be looked at: the totals are "at least".
     public var complete: Bool
+    /// True when the user stopped the scan: what was found until then. Left out otherwise.
+    public var partial: Bool?
     /// When the scan ended, RFC 3339 in UTC.
     public var asOf: String
     /// The groups, the largest first.
@@ -69,7 +71,7 @@ public struct AtRiskReport: Codable, Sendable, Equatable {
         case schema
         case totalBytes = "total_bytes"
         case totalFiles = "total_files"
-        case complete
+        case complete, partial
         case asOf = "as_of"
         case groups, problems
     }
@@ -82,6 +84,7 @@ public struct AtRiskReport: Codable, Sendable, Equatable {
         totalBytes = findings.groups.reduce(0) { $0 + $1.bytes }
         totalFiles = findings.groups.reduce(0) { $0 + $1.files }
         complete = findings.isComplete
+        partial = findings.isPartial ? true : nil
         asOf = Date(timeIntervalSince1970: Double(time.seconds)).formatted(.iso8601)
         groups = findings.groups.map(GroupEntry.init)
         problems = findings.problems.isEmpty ? nil : findings.problems

@@ -16,6 +16,12 @@ enum NotTheUsers {
         "/var/log/dpkg.log", "/var/log/alternatives.log",
     ]
 
+    /// True when everything in a directory is made again by itself, or is the agent's own.
+    static func coversTree(_ directory: BytePath, own: [BytePath]) -> Bool {
+        !directory.isWithin("/dev/shm")
+            && (regenerated.contains(where: directory.isWithin) || own.contains(where: directory.isWithin))
+    }
+
     /// True when a file is made again by itself, or is the agent's own.
     ///
     /// - Parameters:

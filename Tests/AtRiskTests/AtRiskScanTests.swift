@@ -17,7 +17,8 @@ struct AtRiskScanTests {
     private func startedPod() throws -> PodNamespace {
         let pod = try PodNamespace(image: Self.image)
         try FirstStart.record(
-            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description)
+            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description,
+            root: pod.diskRoot)
         return pod
     }
 
@@ -30,7 +31,8 @@ struct AtRiskScanTests {
         )
         try pod.sh("mkdir -p scratch/init && echo x > scratch/init/config && sleep 0.05")
         try FirstStart.record(
-            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description)
+            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description,
+            root: pod.diskRoot)
         // And what happens later without anybody's doing.
         try pod.sh(
             """
@@ -88,7 +90,8 @@ struct AtRiskScanTests {
         let pod = try PodNamespace(image: Self.image)
         try pod.sh("echo init > scratch/from-init && sleep 0.05")
         try FirstStart.record(
-            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description)
+            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description,
+            root: pod.diskRoot)
         try pod.sh("sleep 0.05; echo mine > scratch/mine; echo shared > dev/shm/segment")
         let findings = try pod.scan()
         #expect(findings.groups.map(\.id).sorted() == ["other:/dev", "other:/scratch"])
@@ -96,7 +99,8 @@ struct AtRiskScanTests {
         // The container restarts: a new layer and state directory, the same pod.
         try pod.sh("rm -r var/lib/packet-agent && sleep 0.05")
         try FirstStart.record(
-            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description)
+            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description,
+            root: pod.diskRoot)
         #expect(try pod.scan().groups.map(\.id).sorted() == ["other:/dev", "other:/scratch"])
     }
 
@@ -136,7 +140,7 @@ struct AtRiskScanTests {
                 "hf-hub:/root/.cache/huggingface/hub/models--acme--tiny-model": "acme/tiny-model",
                 "pip-packages:/opt/py/lib/python3.11/site-packages": "1 pip package: demo 1.2",
                 "secret:/root/.ssh": "SSH keys", "checkpoint:/root/work/run": "checkpoints in /root/work/run",
-                "pip-cache:/root/.cache/pip": "pip's cache", "code:/root/repo": "git repository repo",
+                "pip-cache:/root/.cache/pip": "pip cache", "code:/root/repo": "git repository repo",
                 "notebook:/root": "notebooks in /root", "dotfile:/root": "settings in /root",
                 "venv:/root/env": "virtual environment env", "other:/root/it's mine": "files in /root/it's mine",
                 "other:/etc": "files in /etc",

@@ -1,18 +1,21 @@
 import FoundationEssentials
 import LinuxKit
-import Storage
 import Testing
 
 @testable import AtRisk
+@testable import Storage
 
 @Suite("grouping and records")
 struct GroupingTests {
-    private func key(_ path: BytePath, changed: [BytePath] = [], known: [KnownLocation] = []) -> Grouping.Key {
-        let all = changed + [path]
-        return Grouping(
+    private func key(
+        _ path: BytePath, changed: [BytePath] = [], known: [KnownLocation] = [], repositories: Set<BytePath> = []
+    ) -> Grouping.Key {
+        var all = ChangedFiles()
+        for path in changed + [path] { all.add(path) }
+        let grouping = Grouping(
             changed: all, known: known + KnownLocation.defaults(homes: ["/root"]), homes: ["/root"],
-            records: PackageRecords(changed: all, onDisk: { $0 })
-        ).key(for: path)
+            records: PackageRecords(changed: all, image: nil, onDisk: { $0 }), repositories: repositories)
+        return grouping.key(for: path.lastComponent.bytes[...], in: grouping.context(of: path.parent))
     }
 
     @Test(
@@ -26,13 +29,17 @@ struct GroupingTests {
             ("/data/hub/datasets--a--b/refs/main", "hf-hub", "a/b (dataset)"),
             ("/root/.cache/huggingface/datasets/org___name/default/x.arrow", "hf-datasets", "org/name"),
             ("/root/.cache/huggingface/token", "secret", "Hugging Face token"),
-            ("/root/.cache/huggingface/xet/x", "model-cache", "Hugging Face cache"),
+            ("/root/.cache/huggingface/xet/x", "model-cache", "Hugging Face transfer cache"),
             ("/root/.cache/torch/hub/checkpoints/resnet.pth", "model-cache", "PyTorch hub"),
             ("/root/.triton/cache/x", "compile-cache", "Triton kernels"),
             ("/usr/lib/python3/dist-packages/x.py", "pip-packages", "files in /usr/lib/python3/dist-packages"),
             ("/opt/x/model.safetensors", "checkpoint", "weights in /opt/x"),
             ("/opt/out/checkpoint-5/optimizer.bin", "checkpoint", "checkpoints in /opt/out"),
-            ("/opt/out/checkpoint-best/optimizer.bin", "other", "files in /opt/out"),
+            ("/opt/out/checkpoint-best/optimizer.bin", "checkpoint", "checkpoints in /opt/out"),
+            ("/opt/out/checkpoint-/optimizer.bin", "other", "files in /opt/out"),
+            ("/opt/train/shard-0.parquet", "dataset", "data in /opt/train"),
+            ("/root/nltk_data/corpora/x", "dataset", "NLTK data"),
+            ("/srv/app/.env", "secret", ".env in /srv/app"), ("/root/.netrc", "secret", ".netrc"),
             ("/srv/nb/.ipynb_checkpoints/a.ipynb", "notebook", "notebooks in /srv/nb"),
             ("/root/.config/app/x.toml", "dotfile", "settings in /root"),
             ("/root/file", "other", "files in /root"), ("/root/dir/sub/file", "other", "files in /root/dir"),
@@ -77,8 +84,9 @@ struct GroupingTests {
         #expect(Grouping.list(["a 1", "b 2"], one: "pip package", many: "pip packages") == "2 pip packages: a 1, b 2")
         #expect(
             Grouping.list((1...9).map { "p\($0)" }, one: "x", many: "y") == "9 y: p1, p2, p3, p4, p5, p6, p7, p8, …")
-        #expect(PackageRecords.nameAndVersion("torch-2.4.0+cu121") == "torch 2.4.0+cu121")
-        #expect(PackageRecords.nameAndVersion("nodash") == nil)
+        #expect(ImagePackages.pythonPackage("torch-2.4.0+cu121.dist-info")! == ("torch", "2.4.0+cu121"))
+        #expect(ImagePackages.pythonPackage("nodash.dist-info") == nil)
+        #expect(ImagePackages.pythonPackage("old_name-1.0-py3.11.egg-info")! == ("old_name", "1.0"))
     }
 
     @Test("words for sh are quoted so that sh reads them back, or refused")
@@ -127,5 +135,21 @@ struct GroupingTests {
                 + #"{"bytes":1,"captured":false,"files":2,"fix":{"command":"true","safe":true},"id":"other:/x","kind":"other","lifetime":"pod","path":"/\\xff","path_b64":"L/8=","title":"files in /x"}],"#
                 + #""schema":"packet-agent/at-risk/1","total_bytes":4097,"total_files":3}"#)
         #expect(try JSONDecoder().decode(AtRiskReport.self, from: Data(text.utf8)) == report)
+    }
+}
+
+extension ChangedFiles {
+    /// Adds an empty file.
+    mutating func add(_ path: BytePath) {
+        var listing = TreeWalk.Listing(directory: path.parent)
+        let time = FileStatus.Time(seconds: 0, nanoseconds: 0)
+        listing.names = path.lastComponent.bytes + [0]
+        listing.files = [
+            .init(
+                isLink: false, size: 0, allocatedBytes: 0, links: 1, identity: .init(device: 0, inode: 0),
+                changed: time,
+                modified: time)
+        ]
+        add(listing, .container) { _, _ in true }
     }
 }

@@ -109,10 +109,12 @@ final class PodNamespace {
         let layer = WritableLayer(table) { try? FileStatus(disk + $0, mode: .follow) }
         let firstStart = FirstStart.load(
             stateDirectory: stateDirectory, podDirectory: disk + "/dev/shm", rootMount: table.root?.id)
-        return AtRiskScan.Options(
+        var options = AtRiskScan.Options(
             table: table, classifier: MountClassifier(table), layer: layer, firstStart: firstStart,
             baseline: Baseline.load(stateDirectory: stateDirectory), known: KnownLocation.defaults(homes: ["/root"]),
             volume: volume, paths: paths, walk: TreeWalk(diskRoot: diskRoot))
+        options.loadImage(stateDirectory: stateDirectory)
+        return options
     }
 
     func scan(paths: [BytePath] = [], volume: BytePath? = nil) throws -> AtRiskScan.Findings {
