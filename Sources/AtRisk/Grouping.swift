@@ -29,10 +29,12 @@ struct Grouping {
         let rest: Key
         let repository: Key?
         let home: BytePath?
+        /// Places of single files in it, such as tokens, by name.
+        let files: [[UInt8]: KnownLocation]
     }
 
     private let places: [KnownLocation]
-    private let files: [BytePath: KnownLocation]
+    private let files: [BytePath: [[UInt8]: KnownLocation]]
     private let homes: [BytePath]
     private let records: PackageRecords
     private let repositories: Set<BytePath>
@@ -48,7 +50,9 @@ struct Grouping {
     ) {
         // The longest path first: the innermost place decides.
         places = known.sorted { ($0.path.bytes.count, $1.path) > ($1.path.bytes.count, $0.path) }
-        files = Dictionary(known.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+        files = Dictionary(grouping: known, by: \.path.parent).mapValues { places in
+            Dictionary(places.map { ($0.path.lastComponent.bytes, $0) }, uniquingKeysWith: { first, _ in first })
+        }
         self.homes = homes
         self.records = records
         self.repositories = repositories
@@ -71,13 +75,14 @@ struct Grouping {
         return Context(
             directory: directory,
             whole: hub(directory) ?? place(directory) ?? environment(around) ?? checkpoints(directory),
-            site: site, rest: repository ?? other(directory, home), repository: repository, home: home)
+            site: site, rest: repository ?? other(directory, home), repository: repository, home: home,
+            files: files[directory] ?? [:])
     }
 
     /// What a file belongs to.
     func key(for name: ArraySlice<UInt8>, in context: Context) -> Key {
         // A file with a place of its own, such as a token, lies deeper than the place around it.
-        if !files.isEmpty, let place = files[context.directory.appending(name)] {
+        if !context.files.isEmpty, let place = context.files[Array(name)] {
             return Key(place.kind, place.path, place.title)
         }
         return context.whole ?? package(name, context) ?? secret(name, context) ?? data(name, context.directory)

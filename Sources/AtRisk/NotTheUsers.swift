@@ -22,6 +22,12 @@ enum NotTheUsers {
             && (regenerated.contains(where: directory.isWithin) || own.contains(where: directory.isWithin))
     }
 
+    /// False for a directory in which ``covers(_:own:isChanged:)`` is false for every file, unless ``coversTree(_:own:)``.
+    static func mayCoverFiles(in directory: BytePath, own: [BytePath]) -> Bool {
+        directory.lastComponent == "__pycache__" || directory.isWithin("/dev/shm")
+            || regenerated.contains { $0.parent == directory } || own.contains { $0.parent == directory }
+    }
+
     /// True when a file is made again by itself, or is the agent's own.
     ///
     /// - Parameters:

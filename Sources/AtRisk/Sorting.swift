@@ -32,7 +32,7 @@ struct Sorting {
         var paths: [BytePath] = []
         var lifetime: Lifetime
 
-        mutating func add(_ path: @autoclosure () -> BytePath, _ count: UInt64, _ lifetime: Lifetime) {
+        mutating func add(_ path: () -> BytePath, _ count: UInt64, _ lifetime: Lifetime) {
             bytes += count
             files += 1
             if paths.count <= Rescue.listLimit { paths.append(path()) }
@@ -49,12 +49,13 @@ struct Sorting {
         }
         for directory in changed.directories where !NotTheUsers.coversTree(directory.path, own: options.own) {
             let context = grouping.context(of: directory.path)
+            let mayCover = NotTheUsers.mayCoverFiles(in: directory.path, own: options.own)
             directory.forEach { name, bytes in
                 guard let bytes else { return }
-                let path = directory.path.appending(name)
-                if NotTheUsers.covers(path, own: options.own, isChanged: changed.contains) { return }
+                let path = { directory.path.appending(name) }
+                if mayCover, NotTheUsers.covers(path(), own: options.own, isChanged: changed.contains) { return }
                 let key = grouping.key(for: name, in: context)
-                if key.kind == .pipPackages, content?.covers(path, in: key.path) == true { return }
+                if key.kind == .pipPackages, content?.covers(path(), in: key.path) == true { return }
                 sums[key, default: Sum(lifetime: directory.lifetime)].add(path, bytes, directory.lifetime)
             }
         }

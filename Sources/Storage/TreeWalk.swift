@@ -98,6 +98,11 @@ public struct TreeWalk: Sendable {
     /// For file systems whose answers travel: the threads wait, they do not compute.
     public static let remoteThreads = 32
 
+    /// How many threads a walk of this mount deserves.
+    public static func threads(for mount: Mount) -> Int {
+        FilesystemKind.mayHang(mount) ? remoteThreads : localThreads
+    }
+
     /// Describes a walk.
     public init(
         diskRoot: BytePath = .root, threads: Int = Self.localThreads, limit: Int = 2_000_000,
