@@ -59,6 +59,15 @@ public struct TreeWalk: Sendable {
         /// What the file system says of them, in the same order.
         public internal(set) var files: [File] = []
 
+        init(directory: BytePath) { self.directory = directory }
+
+        /// A listing of one entry.
+        public init(_ entry: Entry) {
+            directory = entry.path.parent
+            names = entry.path.lastComponent.bytes + [0]
+            files = [entry.file]
+        }
+
         /// Calls `body` with each name and file.
         public func forEach(_ body: (ArraySlice<UInt8>, File) -> Void) {
             var start = 0

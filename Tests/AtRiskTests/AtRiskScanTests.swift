@@ -110,12 +110,45 @@ struct AtRiskScanTests {
         let start = FirstStart.now()
         try pod.sh("sleep 0.05; mkdir -p opt/tool; echo 1 > opt/tool/a; echo 2 > opt/tool/b; sleep 0.05")
         let count = try Baseline.capture(
-            changedBetween: start, and: FirstStart.now(), stateDirectory: pod.stateDirectory,
+            changedBetween: start, and: FirstStart.now(), isAlone: true, stateDirectory: pod.stateDirectory,
             walk: TreeWalk(diskRoot: pod.diskRoot))
         #expect(count >= 2)
         #expect(try pod.scan().groups == [])
         try pod.sh("sleep 0.05; echo mine >> opt/tool/b")
         #expect(try pod.scan().groups.map(\.files) == [1])
+    }
+
+    @Test("when somebody else was there while setup ran, only what package tools install is setup's")
+    func baselineWithOthers() throws {
+        let pod = try startedPod()
+        let start = FirstStart.now()
+        try pod.sh(
+            """
+            sleep 0.05; S=opt/py/lib/python3.11/site-packages; mkdir -p $S/demo-1.dist-info root/work; echo x > $S/demo-1.dist-info/METADATA
+            echo mine > root/work/notes.ipynb; echo mine > root/work/train.py; sleep 0.05
+            """)
+        let count = try Baseline.capture(
+            changedBetween: start, and: FirstStart.now(), isAlone: false, stateDirectory: pod.stateDirectory,
+            walk: TreeWalk(diskRoot: pod.diskRoot))
+        #expect(count == 1)
+        #expect(try pod.scan().groups.map(\.id).sorted() == ["notebook:/root/work", "other:/root/work"])
+    }
+
+    @Test("a package that setup installed counts like the image's")
+    func baselinePackages() throws {
+        let pod = try startedPod()
+        let start = FirstStart.now()
+        let site = "opt/py/lib/python3.11/site-packages"
+        try pod.sh(
+            "sleep 0.05; mkdir -p \(site)/demo-1.0.dist-info; echo x > \(site)/demo-1.0.dist-info/METADATA; sleep 0.05")
+        try Baseline.capture(
+            changedBetween: start, and: FirstStart.now(), isAlone: true, stateDirectory: pod.stateDirectory,
+            walk: TreeWalk(diskRoot: pod.diskRoot))
+        #expect(try pod.scan().groups == [])
+        try pod.sh(
+            "sleep 0.05; mv \(site)/demo-1.0.dist-info \(site)/demo-2.0.dist-info; echo y > \(site)/demo-2.0.dist-info/METADATA"
+        )
+        #expect(try pod.scan().groups.map(\.title) == ["1 pip package: demo 1.0 → 2.0"])
     }
 
     @Test("groups are named for what they are, and every safe fix really saves its group")
