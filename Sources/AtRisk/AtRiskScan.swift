@@ -1,3 +1,4 @@
+import Glibc
 import LinuxKit
 public import Storage
 import Synchronization
@@ -21,6 +22,8 @@ public struct AtRiskScan: Sendable {
         public var baseline: Baseline
         /// What was installed before the user came; nil when that is not known.
         var image: ImagePackages?
+        /// Where the processes are looked up; nil looks for no writers.
+        public var proc: String?
         /// How long git may be asked about all repositories together, in milliseconds; 0 asks nothing.
         public var gitMilliseconds = 3000
         /// Where tools keep data; the innermost one that fits decides.
@@ -90,6 +93,7 @@ public struct AtRiskScan: Sendable {
                 homes: homes, own: ownPaths + [BytePath(stateDirectory)] + own, volume: volume, paths: paths, walk: walk
             )
             options.loadImage(stateDirectory: stateDirectory)
+            options.proc = "/proc"
             return options
         }
     }
@@ -118,10 +122,12 @@ public struct AtRiskScan: Sendable {
     public struct Findings: Sendable, Equatable {
         /// The groups, the largest first.
         public let groups: [Group]
-        /// False when something could not be looked at: there may be more.
-        public let isComplete: Bool
+        /// Processes that write large files where they do not survive the pod, the largest file first.
+        public var writers: [LiveWriter] = []
         /// True when the user stopped the scan: the groups are what was found until then.
         public var isPartial = false
+        /// False when something could not be looked at: there may be more.
+        public let isComplete: Bool
         /// What could not be looked at, one sentence each.
         public let problems: [String]
     }
@@ -177,13 +183,24 @@ public struct AtRiskScan: Sendable {
             return Sorting(options, found.changed, found.repositories, layerStart: layerStart)
         }
         return Findings(
-            groups: sorting.groups(), isComplete: isComplete, isPartial: options.walk.isCancelled(), problems: problems)
+            groups: sorting.groups(), writers: writers(options), isPartial: !isComplete && options.walk.isCancelled(),
+            isComplete: isComplete, problems: problems)
     }
 
     private struct Found {
         var changed = ChangedFiles()
         /// Directories that hold `.git`.
         var repositories: Set<BytePath> = []
+    }
+
+    private static func writers(_ options: Options) -> [LiveWriter] {
+        guard let proc = options.proc else { return [] }
+        let found = LiveWriters(
+            processes: ProcessTable(proc: proc), mounts: options.table, classifier: options.classifier, own: options.own
+        ).find(excluding: getpid())
+        return found.filter { writer in
+            options.paths.isEmpty || options.paths.contains { writer.path.isWithin($0) }
+        }
     }
 
     private struct Whole: Hashable {

@@ -58,7 +58,9 @@ struct GitWork: Equatable, Sendable {
                     environment: [
                         "PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0",
                         "LC_ALL": "C",
-                    ]),
+                    ],
+                    // The owner may not be allowed to be where this process is.
+                    workingDirectory: "/"),
                 limit: 8 << 20,
                 milliseconds: max(
                     1, Int(left.components.seconds * 1000 + left.components.attoseconds / 1_000_000_000_000_000)))

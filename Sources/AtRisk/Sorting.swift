@@ -67,7 +67,8 @@ struct Sorting {
         where sums[key] == nil && isAsked(key.path) && changes(of: key).contains(where: { $0.new == nil }) {
             sums[key] = Sum(lifetime: .container)
         }
-        let deadline = ContinuousClock.now + .milliseconds(options.gitMilliseconds)
+        // Who stopped the walk does not want to wait for git.
+        let deadline = ContinuousClock.now + .milliseconds(options.walk.isCancelled() ? 0 : options.gitMilliseconds)
         return sums.sorted { $0.key.path < $1.key.path }.map { group($0.key, $0.value, git: deadline) }.sorted {
             ($1.bytes, $0.id) < ($0.bytes, $1.id)
         }

@@ -1,6 +1,7 @@
 import Glibc
 import LinuxKit
 import Storage
+import Synchronization
 import Testing
 
 @testable import AtRisk
@@ -244,14 +245,32 @@ struct AtRiskScanTests {
         #expect(try pod.scan(paths: ["/scratch/c"]).groups.map(\.id) == ["other:/scratch"])
     }
 
+    @Test("a walk that is stopped in the middle gives what it found, and says how far it was")
+    func stopped() throws {
+        let pod = try startedPod()
+        try pod.sh("sleep 0.05; for i in $(seq 300); do mkdir opt/d$i; echo x > opt/d$i/f; done")
+        let seen = Mutex(0)
+        var options = try pod.options(paths: ["/opt"])
+        options.walk = TreeWalk(
+            diskRoot: pod.diskRoot, isCancelled: { seen.withLock { $0 > 100 } },
+            progress: { count in seen.withLock { $0 += count } })
+        let findings = AtRiskScan.run(options)
+        #expect(findings.isPartial && !findings.isComplete)
+        let files = findings.groups.reduce(0) { $0 + $1.files }
+        #expect(files > 80 && files < 300)
+    }
+
     @Test("a directory that cannot be read, a deadline and a cancellation make the answer incomplete")
     func incomplete() throws {
         let pod = try startedPod()
         var options = try pod.options()
         options.walk = TreeWalk(diskRoot: pod.diskRoot, deadline: .now)
         #expect(!AtRiskScan.run(options).isComplete)
+        #expect(!AtRiskScan.run(options).isPartial)
         options.walk = TreeWalk(diskRoot: pod.diskRoot, isCancelled: { true })
         #expect(!AtRiskScan.run(options).isComplete)
+        #expect(AtRiskReport(AtRiskScan.run(options)).partial == true)
+        #expect(AtRiskReport(try pod.scan()).partial == nil)
         options.walk = TreeWalk(diskRoot: pod.diskRoot, limit: 0)
         try pod.sh("sleep 0.05; echo a > opt/a")
         #expect(!AtRiskScan.run(options).isComplete)

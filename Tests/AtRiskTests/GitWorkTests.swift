@@ -32,11 +32,12 @@ final class ScratchTree {
     func scan(volume: BytePath? = nil, walk: TreeWalk = TreeWalk()) throws -> AtRiskScan.Findings {
         let table = MountTable(MountInfo(parsing: try LocalFile.read("/proc/self/mountinfo")).mounts)
         let epoch = FileStatus.Time(seconds: 0, nanoseconds: 0)
-        return AtRiskScan.run(
-            .init(
-                table: table, classifier: MountClassifier(table), layer: .cannotTell("a test"),
-                firstStart: FirstStart(container: epoch, pod: epoch), known: KnownLocation.defaults(homes: [path]),
-                homes: [path], volume: volume, paths: [path], walk: walk))
+        var options = AtRiskScan.Options(
+            table: table, classifier: MountClassifier(table), layer: .cannotTell("a test"),
+            firstStart: FirstStart(container: epoch, pod: epoch), known: KnownLocation.defaults(homes: [path]),
+            homes: [path], volume: volume, paths: [path], walk: walk)
+        options.gitMilliseconds = 60_000
+        return AtRiskScan.run(options)
     }
 }
 

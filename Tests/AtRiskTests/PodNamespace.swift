@@ -88,9 +88,11 @@ final class PodNamespace {
         return answer
     }
 
+    /// Where the overlay is in its own mount namespace.
+    var base: BytePath { BytePath("\(scratch)/merged") }
+
     /// The pod's mounts as the pod would see them after a chroot to the overlay.
     func table() throws -> MountTable {
-        let base = BytePath("\(scratch)/merged")
         let info = MountInfo(parsing: try LocalFile.read("/proc/\(shell.pid)/mountinfo"))
         return MountTable(
             info.mounts.filter { $0.mountPoint.isWithin(base) }.map { mount in
