@@ -50,7 +50,8 @@ struct LiveWriters {
                     let mount = writtenMount("\(processes.proc)/\(process.pid)/fdinfo/\(number)")
                 else { continue }
                 let path = BytePath(bytes: target)
-                let lifetime = classifier.classify(mount).lifetime
+                // The root mount is walked as the container's own whatever it is.
+                let lifetime = mount.id == mounts.root?.id ? .container : classifier.classify(mount).lifetime
                 guard lifetime.isLostWithPod, !FilesystemKind.mayHang(mount), seen.insert(path).inserted,
                     !NotTheUsers.covers(path, own: self.own, isChanged: { _ in true }),
                     let status = try? FileStatus("\(directory)/\(number)", mode: .follow), status.kind == .regular,

@@ -102,8 +102,8 @@ public struct TreeWalk: Sendable {
     /// Told on the walk's threads how many more files were looked at.
     public let progress: @Sendable (Int) -> Void
 
-    /// A thread per online processor, at least 2: enough where only this kernel is waited for.
-    public static let localThreads = max(2, min(16, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    /// A thread per online processor, 2 to 8: enough where only this kernel is waited for, and the rest is the user's.
+    public static let localThreads = max(2, min(8, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
     /// For file systems whose answers travel: the threads wait, they do not compute.
     public static let remoteThreads = 32
 

@@ -70,6 +70,23 @@ struct GroupingTests {
         #expect(found.path == "/opt/conda")
     }
 
+    @Test("of several names of one file the first by path counts, in whatever order they are found")
+    func hardLinks() {
+        for order in [["/b/x", "/a/z", "/a/y"], ["/a/y", "/b/x", "/a/z"], ["/a/z", "/a/y", "/b/x"]] {
+            var changed = ChangedFiles()
+            for path in order { changed.add(BytePath(path), links: 3, bytes: 4096) }
+            changed.countLinksOnce()
+            var counted: [String] = []
+            for directory in changed.directories {
+                directory.forEach { name, bytes in
+                    if bytes != nil { counted.append(directory.path.appending(name).description) }
+                }
+            }
+            #expect(counted == ["/a/y"])
+            #expect(changed.contains("/b/x") && changed.contains("/a/z") && !changed.contains("/a/x"))
+        }
+    }
+
     @Test("byte code is nobody's work while its source is unchanged")
     func byteCode() {
         let path: BytePath = "/a/__pycache__/b.cpython-311.opt-1.pyc"
@@ -139,14 +156,14 @@ struct GroupingTests {
 }
 
 extension ChangedFiles {
-    /// Adds an empty file.
-    mutating func add(_ path: BytePath) {
+    /// Adds a file; all with more than one name are the same.
+    mutating func add(_ path: BytePath, links: UInt32 = 1, bytes: UInt64 = 0) {
         var listing = TreeWalk.Listing(directory: path.parent)
         let time = FileStatus.Time(seconds: 0, nanoseconds: 0)
         listing.names = path.lastComponent.bytes + [0]
         listing.files = [
             .init(
-                isLink: false, size: 0, allocatedBytes: 0, links: 1, identity: .init(device: 0, inode: 0),
+                isLink: false, size: 0, allocatedBytes: bytes, links: links, identity: .init(device: 0, inode: 0),
                 changed: time,
                 modified: time)
         ]
