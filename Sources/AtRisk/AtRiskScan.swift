@@ -145,6 +145,19 @@ public struct AtRiskScan: Sendable {
         }
         func walk(_ mount: Mount, _ lifetime: Lifetime, since: FileStatus.Time?) {
             for start in starts(in: mount, options) {
+                // Who stopped one walk wants none of the others.
+                guard !options.walk.isCancelled() else {
+                    isComplete = false
+                    return
+                }
+                // A repository may begin above the paths that were asked for.
+                for directory in Grouping.ancestors(of: start) where options.table.owner(of: directory)?.id == mount.id
+                {
+                    let git = options.walk.onDisk(directory.appending(".git"))
+                    if let text = git.text, (try? FileStatus(text, mode: .cached)) != nil {
+                        found.withLock { _ = $0.repositories.insert(directory) }
+                    }
+                }
                 let summary = options.walk.visit(below: start, since: since, skip: skip) { listing in
                     found.withLock { found in
                         found.changed.add(listing, lifetime) { name, file in
