@@ -5,8 +5,8 @@ import Storage
 /// Tells files whose content is the image's although their inode changed (`chown -R`, `touch`, a copy that was put back):
 /// the image's own package records say what they must contain.
 ///
-/// Only records that did not change themselves count. They are `RECORD` of Python packages (SHA-256 and size, packaging
-/// specification "Recording installed projects"). A file is read only when its size is the recorded one.
+/// Only records whose own content is the image's count. They are `RECORD` of Python packages (SHA-256 and size, packaging
+/// specification "Recording installed projects") and the `md5sums` of dpkg (deb-md5sums in dpkg's documentation).
 struct ImageContent {
     private struct Recorded {
         let digest: ArraySlice<UInt8>
@@ -19,37 +19,76 @@ struct ImageContent {
 
     private let onDisk: (BytePath) -> BytePath
     private let since: FileStatus.Time
-    private let isChanged: (BytePath) -> Bool
+    /// MD5 in hexadecimal of the files of the distribution's packages; nil until somebody asks.
+    private var distribution: [BytePath: ArraySlice<UInt8>]?
     private var sites: [BytePath: [BytePath: Recorded]] = [:]
     /// Bytes that may still be read.
     private var budget: UInt64
 
     /// - Parameters:
     ///   - since: the birth of the writable layer; contents of the image are older.
-    ///   - isChanged: true for a file whose inode changed.
     ///   - budget: bytes to read at most; what is beyond counts as the user's.
-    init(
-        since: FileStatus.Time, budget: UInt64 = 256 << 20, onDisk: @escaping (BytePath) -> BytePath,
-        isChanged: @escaping (BytePath) -> Bool
-    ) {
+    init(since: FileStatus.Time, budget: UInt64 = 256 << 20, onDisk: @escaping (BytePath) -> BytePath) {
         self.since = since
         self.budget = budget
         self.onDisk = onDisk
-        self.isChanged = isChanged
     }
 
-    /// True when the file's content is what the image's records say.
-    mutating func covers(_ path: BytePath, in site: BytePath) -> Bool {
-        if sites[site] == nil { sites[site] = records(in: site) }
-        guard let recorded = sites[site]?[path], let text = onDisk(path).text, let status = try? FileStatus(text),
-            status.kind == .regular, status.size == recorded.size
-        else { return false }
+    /// True when the file is what the image's package records say.
+    ///
+    /// - Parameter site: the site directory of Python packages that it belongs to, if any.
+    mutating func covers(_ path: BytePath, in site: BytePath?) -> Bool {
+        guard let status = status(path), status.kind == .regular else { return false }
+        if let site, coversPython(path, status, site) { return true }
+        guard Self.isSystem(path), status.modified < since else { return false }
+        let known = distribution ?? distributionRecords()
+        distribution = known
+        guard let digest = known[path], let contents = contents(path, status) else { return false }
+        return MD5.hexadecimal(contents).elementsEqual(digest)
+    }
+
+    /// True where packages of the distribution put files.
+    static func isSystem(_ path: BytePath) -> Bool {
+        ["/usr", "/etc", "/opt", "/bin", "/sbin", "/lib", "/lib64"].contains { path.isWithin($0) }
+    }
+
+    private mutating func coversPython(_ path: BytePath, _ status: FileStatus, _ site: BytePath) -> Bool {
+        let known = sites[site] ?? records(in: site)
+        sites[site] = known
+        // RECORD has no digest of itself.
+        if path.lastComponent == "RECORD" { return known[path] != nil && status.modified < since }
+        guard let recorded = known[path], status.size == recorded.size else { return false }
         if status.size > Self.digestLimit { return status.modified < since }
-        guard status.size <= budget, let contents = try? LocalFile.read(text, limit: Int(Self.digestLimit) + 1) else {
-            return false
-        }
-        budget -= status.size
+        guard let contents = contents(path, status) else { return false }
         return Self.base64(SHA256.hash(contents)).elementsEqual(recorded.digest)
+    }
+
+    private func status(_ path: BytePath) -> FileStatus? { onDisk(path).text.flatMap { try? FileStatus($0) } }
+
+    private mutating func contents(_ path: BytePath, _ status: FileStatus) -> [UInt8]? {
+        guard status.size <= min(budget, 64 << 20), let text = onDisk(path).text else { return nil }
+        budget -= status.size
+        return try? LocalFile.read(text, limit: 64 << 20)
+    }
+
+    /// The content of a record, if it is the image's: package tools write records anew.
+    private func record(_ path: BytePath) -> [UInt8]? {
+        guard let status = status(path), status.modified < since, let text = onDisk(path).text else { return nil }
+        return try? LocalFile.read(text)
+    }
+
+    /// Lines of a digest, two spaces, and the path from the root; on merged-usr systems `lib/x` is really `usr/lib/x`.
+    private func distributionRecords() -> [BytePath: ArraySlice<UInt8>] {
+        var result: [BytePath: ArraySlice<UInt8>] = [:]
+        let info: BytePath = "/var/lib/dpkg/info"
+        for name in DirectoryNames.read(onDisk(info)) where name.suffix(8).elementsEqual(".md5sums".utf8) {
+            for line in record(info.appending(name))?.split(separator: UInt8(ascii: "\n")) ?? [] where line.count > 34 {
+                let path = BytePath.root.appending(line.dropFirst(34))
+                let isMerged = ["/bin", "/sbin", "/lib", "/lib32", "/lib64"].contains { path.isWithin($0) }
+                result[isMerged ? BytePath(bytes: Array("/usr".utf8) + path.bytes) : path] = line.prefix(32)
+            }
+        }
+        return result
     }
 
     /// `PATH,sha256=DIGEST,SIZE`; the digest in URL-safe base64 without padding. Quoted paths hold commas and are left out.
@@ -57,9 +96,8 @@ struct ImageContent {
         var result: [BytePath: Recorded] = [:]
         for name in DirectoryNames.read(onDisk(site)) where name.suffix(10).elementsEqual(".dist-info".utf8) {
             let path = site.appending(name).appending("RECORD")
-            guard !isChanged(path), let text = onDisk(path).text, let contents = try? LocalFile.read(text) else {
-                continue
-            }
+            guard let contents = record(path) else { continue }
+            result[path] = Recorded(digest: [], size: 0)
             for line in contents.split(separator: UInt8(ascii: "\n")) {
                 let fields = line.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
                 guard fields.count == 3, fields[1].starts(with: "sha256=".utf8),

@@ -72,7 +72,7 @@ struct PackageRecords {
         var changes = Set(
             python[site, default: []].map { change in
                 PackageChange(name: change.name, old: old[ImagePackages.normalized(change.name)], new: change.new)
-            })
+            }.filter { $0.old != $0.new })
         // Only the distribution's package manager removes from its own directory.
         if site != "/usr/lib/python3/dist-packages" {
             changes.formUnion(PackageChange.between(old, now).filter { $0.new == nil })

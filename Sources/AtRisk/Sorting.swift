@@ -45,17 +45,20 @@ struct Sorting {
     func groups() -> [AtRiskScan.Group] {
         var sums: [Grouping.Key: Sum] = [:]
         var content = layerStart.map { since in
-            ImageContent(since: since, onDisk: options.walk.onDisk, isChanged: changed.contains)
+            ImageContent(since: since, onDisk: options.walk.onDisk)
         }
         for directory in changed.directories where !NotTheUsers.coversTree(directory.path, own: options.own) {
             let context = grouping.context(of: directory.path)
             let mayCover = NotTheUsers.mayCoverFiles(in: directory.path, own: options.own)
+            let isSystem = ImageContent.isSystem(directory.path)
             directory.forEach { name, bytes in
                 guard let bytes else { return }
                 let path = { directory.path.appending(name) }
                 if mayCover, NotTheUsers.covers(path(), own: options.own, isChanged: changed.contains) { return }
                 let key = grouping.key(for: name, in: context)
-                if key.kind == .pipPackages, content?.covers(path(), in: key.path) == true { return }
+                let mayBeImage =
+                    key.kind == .pipPackages || (isSystem && (key.kind == .other || key.kind == .distributionPackages))
+                if mayBeImage, content?.covers(path(), in: key.kind == .pipPackages ? key.path : nil) == true { return }
                 sums[key, default: Sum(lifetime: directory.lifetime)].add(path, bytes, directory.lifetime)
             }
         }

@@ -70,6 +70,26 @@ struct GroupingTests {
         #expect(found.path == "/opt/conda")
     }
 
+    @Test("MD5 gives what RFC 1321 lists, and what md5sum says for lengths around a block")
+    func md5() throws {
+        for (text, digest) in [
+            ("", "d41d8cd98f00b204e9800998ecf8427e"), ("abc", "900150983cd24fb0d6963f7d28e17f72"),
+            (
+                "12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+                "57edf4a22be3c955ac49da2e2107b67a"
+            ),
+        ] {
+            #expect(MD5.hexadecimal(Array(text.utf8)) == Array(digest.utf8))
+        }
+        let tree = try ScratchTree("true")
+        for length in [55, 56, 57, 63, 64, 65, 119, 120, 1000] {
+            let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+            let path = tree.path.appending("\(length)").description
+            try AtomicFile.write(bytes, to: path)
+            #expect(try tree.run("md5sum < \(path)").output.starts(with: MD5.hexadecimal(bytes)))
+        }
+    }
+
     @Test("of several names of one file the first by path counts, in whatever order they are found")
     func hardLinks() {
         for order in [["/b/x", "/a/z", "/a/y"], ["/a/y", "/b/x", "/a/z"], ["/a/z", "/a/y", "/b/x"]] {

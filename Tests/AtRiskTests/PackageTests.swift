@@ -18,6 +18,8 @@ struct PackageTests {
         echo numpy > opt/conda/lib/numpy.so
         printf 'Package: tree\\nStatus: install ok installed\\nVersion: 2.0\\n\\nPackage: less\\nStatus: install ok installed\\nVersion: 590\\n' \
             > var/lib/dpkg/status
+        mkdir -p opt/tree; echo tree > opt/tree/tree; touch -d '1 hour ago' opt/tree/tree
+        printf '%s  opt/tree/tree\\n' "$(md5sum < opt/tree/tree | cut -d' ' -f1)" > var/lib/dpkg/info/tree.md5sums
         """
 
     private func pod() throws -> PodNamespace {
@@ -61,9 +63,14 @@ struct PackageTests {
         #expect(try pod.scan().groups == [])
         try pod.sh("echo mine >> \(Self.site)/kept/__init__.py")
         #expect(try pod.scan().groups.map(\.files) == [1])
+        // A package of the distribution, by its own list.
+        try pod.sh("chown 1000:1000 opt/tree/tree")
+        #expect(try pod.scan(paths: ["/opt/tree"]).groups == [])
+        try pod.sh("echo TREE > opt/tree/tree; touch -d '1 hour ago' opt/tree/tree")
+        #expect(try pod.scan(paths: ["/opt/tree"]).groups.map(\.files) == [1])
         // The same size, another content.
         try pod.sh("printf 'code of kept 9.9\\n' > \(Self.site)/kept/__init__.py")
-        #expect(try pod.scan().groups.map(\.title) == ["files in /\(Self.site)"])
+        #expect(try pod.scan(paths: ["/opt/py"]).groups.map(\.title) == ["files in /\(Self.site)"])
     }
 
     @Test("packages of the distribution are told as added, upgraded and removed")
