@@ -18,6 +18,8 @@ struct ImageContent {
     static let digestLimit: UInt64 = 16 << 20
 
     private let onDisk: (BytePath) -> BytePath
+    private let isChanged: (BytePath) -> Bool
+    private let image: ImagePackages?
     private let since: FileStatus.Time
     /// MD5 in hexadecimal of the files of the distribution's packages; nil until somebody asks.
     private var distribution: [BytePath: ArraySlice<UInt8>]?
@@ -27,8 +29,15 @@ struct ImageContent {
 
     /// - Parameters:
     ///   - since: the birth of the writable layer; contents of the image are older.
+    ///   - image: the packages of the image; nil when they are not known.
+    ///   - isChanged: true for a file whose inode changed.
     ///   - budget: bytes to read at most; what is beyond counts as the user's.
-    init(since: FileStatus.Time, budget: UInt64 = 256 << 20, onDisk: @escaping (BytePath) -> BytePath) {
+    init(
+        since: FileStatus.Time, image: ImagePackages?, budget: UInt64 = 256 << 20,
+        onDisk: @escaping (BytePath) -> BytePath, isChanged: @escaping (BytePath) -> Bool
+    ) {
+        self.image = image
+        self.isChanged = isChanged
         self.since = since
         self.budget = budget
         self.onDisk = onDisk
@@ -71,9 +80,12 @@ struct ImageContent {
         return try? LocalFile.read(text, limit: 64 << 20)
     }
 
-    /// The content of a record, if it is the image's: package tools write records anew.
-    private func record(_ path: BytePath) -> [UInt8]? {
-        guard let status = status(path), status.modified < since, let text = onDisk(path).text else { return nil }
+    /// The content of a record, if it is the image's: its inode did not change, or it tells of the image's version and was
+    /// not written since.
+    private func record(_ path: BytePath, isImageVersion: () -> Bool) -> [UInt8]? {
+        guard let status = status(path), !isChanged(path) || (status.modified < since && isImageVersion()),
+            let text = onDisk(path).text
+        else { return nil }
         return try? LocalFile.read(text)
     }
 
@@ -81,8 +93,14 @@ struct ImageContent {
     private func distributionRecords() -> [BytePath: ArraySlice<UInt8>] {
         var result: [BytePath: ArraySlice<UInt8>] = [:]
         let info: BytePath = "/var/lib/dpkg/info"
+        let now = ImagePackages.distribution(
+            onDisk("/var/lib/dpkg/status").text.flatMap { try? LocalFile.read($0) } ?? [])
         for name in DirectoryNames.read(onDisk(info)) where name.suffix(8).elementsEqual(".md5sums".utf8) {
-            for line in record(info.appending(name))?.split(separator: UInt8(ascii: "\n")) ?? [] where line.count > 34 {
+            let package = String(decoding: name.dropLast(8).prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)
+            let contents = record(info.appending(name)) {
+                image?.distribution[package].map { $0 == now[package] } ?? false
+            }
+            for line in contents?.split(separator: UInt8(ascii: "\n")) ?? [] where line.count > 34 {
                 let path = BytePath.root.appending(line.dropFirst(34))
                 let isMerged = ["/bin", "/sbin", "/lib", "/lib32", "/lib64"].contains { path.isWithin($0) }
                 result[isMerged ? BytePath(bytes: Array("/usr".utf8) + path.bytes) : path] = line.prefix(32)
@@ -96,7 +114,12 @@ struct ImageContent {
         var result: [BytePath: Recorded] = [:]
         for name in DirectoryNames.read(onDisk(site)) where name.suffix(10).elementsEqual(".dist-info".utf8) {
             let path = site.appending(name).appending("RECORD")
-            guard let contents = record(path) else { continue }
+            let package = ImagePackages.pythonPackage(String(decoding: name, as: UTF8.self))
+            let contents = record(path) {
+                guard let package, let text = site.text, let packages = image?.python[text] else { return false }
+                return packages[ImagePackages.normalized(package.name)] == package.version
+            }
+            guard let contents else { continue }
             result[path] = Recorded(digest: [], size: 0)
             for line in contents.split(separator: UInt8(ascii: "\n")) {
                 let fields = line.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)

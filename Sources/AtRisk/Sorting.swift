@@ -44,8 +44,11 @@ struct Sorting {
     /// The groups, the largest first.
     func groups() -> [AtRiskScan.Group] {
         var sums: [Grouping.Key: Sum] = [:]
+        // Sources that are the image's, for their byte code, which lies below them and so comes later.
+        var sources: Set<BytePath> = []
         var content = layerStart.map { since in
-            ImageContent(since: since, onDisk: options.walk.onDisk)
+            ImageContent(
+                since: since, image: options.image, onDisk: options.walk.onDisk, isChanged: changed.contains)
         }
         for directory in changed.directories where !NotTheUsers.coversTree(directory.path, own: options.own) {
             let context = grouping.context(of: directory.path)
@@ -54,11 +57,19 @@ struct Sorting {
             directory.forEach { name, bytes in
                 guard let bytes else { return }
                 let path = { directory.path.appending(name) }
-                if mayCover, NotTheUsers.covers(path(), own: options.own, isChanged: changed.contains) { return }
+                if mayCover,
+                    NotTheUsers.covers(
+                        path(), own: options.own, isChanged: { changed.contains($0) && !sources.contains($0) })
+                {
+                    return
+                }
                 let key = grouping.key(for: name, in: context)
                 let mayBeImage =
                     key.kind == .pipPackages || (isSystem && (key.kind == .other || key.kind == .distributionPackages))
-                if mayBeImage, content?.covers(path(), in: key.kind == .pipPackages ? key.path : nil) == true { return }
+                if mayBeImage, content?.covers(path(), in: key.kind == .pipPackages ? key.path : nil) == true {
+                    if name.suffix(3).elementsEqual(".py".utf8) { sources.insert(path()) }
+                    return
+                }
                 sums[key, default: Sum(lifetime: directory.lifetime)].add(path, bytes, directory.lifetime)
             }
         }
