@@ -75,6 +75,10 @@ var targets: [Target] = [
     tests(of: "Metering", ["Effects", "UsageRecord"]),
     tests(of: "Ledger", ["UsageRecord"]),
     tests(of: "ControlPlaneAPI", ["UsageRecord"]),
+    // For Benchmarks/measure-walk only; not installed.
+    .executableTarget(
+        name: "walk", dependencies: ["LinuxKit", "Storage", "AtRisk"], path: "Benchmarks/walk",
+        swiftSettings: swiftSettings),
     .testTarget(
         name: "Simulation", dependencies: ["Effects", "UsageRecord", "Metering", "Ledger"],
         path: "Tests/Simulation", swiftSettings: swiftSettings),

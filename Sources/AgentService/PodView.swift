@@ -66,15 +66,25 @@ public struct PodView: Sendable {
     }
 
     /// What would be lost now. Walks the writable layer.
-    public func atRisk(paths: [BytePath] = []) -> AtRiskReport {
+    ///
+    /// - Parameter walk: how to walk; it can be told to stop, and tells how far it is.
+    public func atRisk(paths: [BytePath] = [], walk: TreeWalk = TreeWalk()) -> AtRiskReport {
         let homes = PodFacts.users(passwd: (try? LocalFile.readText("/etc/passwd")) ?? "").map { BytePath($0.home) }
         let apply = EnvironmentApply(runtimeDirectory: configuration.agent.runtimeDirectory)
-        return AtRiskReport(
-            AtRiskScan.run(
-                .current(
-                    storage, stateDirectory: configuration.agent.stateDirectory, homes: homes,
-                    own: [BytePath(configuration.agent.runtimeDirectory), BytePath(apply.profileFile)],
-                    volume: primaryMountPoint, paths: paths)))
+        let findings = AtRiskScan.run(
+            .current(
+                storage, stateDirectory: configuration.agent.stateDirectory, homes: homes,
+                own: [BytePath(configuration.agent.runtimeDirectory), BytePath(apply.profileFile)],
+                volume: primaryMountPoint, paths: paths, walk: walk))
+        return AtRiskReport(findings, stale: staleProcesses(apply))
+    }
+
+    /// Processes that started before the environment file was written.
+    private func staleProcesses(_ apply: EnvironmentApply) -> [StaleProcess] {
+        guard primaryMountPoint != nil, let written = try? FileStatus(apply.environmentFile) else { return [] }
+        // A list such as PATH is extended where it is used: only what is set as a whole tells whether it was set.
+        let variables = environmentPlan().variables.filter { $0.combination == .set }.map(\.name)
+        return StaleProcesses(variables: variables, since: written.changed).find()
     }
 
     /// The volumes in the words of the boot pass.

@@ -1,3 +1,4 @@
+import Catalog
 public import Storage
 
 /// What a group of files at risk is to the user.
@@ -54,31 +55,53 @@ public struct KnownLocation: Sendable, Equatable {
         self.title = title
     }
 
-    /// Places below a home directory, for each home; and those that do not depend on it.
-    public static func defaults(homes: [BytePath]) -> [KnownLocation] {
-        let inHome: [(AtRiskKind, String, String)] = [
-            (.secret, ".ssh", "SSH keys"), (.secret, ".netrc", ".netrc"),
-            (.secret, ".git-credentials", "git credentials"),
-            (.secret, ".aws", "AWS credentials"), (.secret, ".kaggle", "Kaggle token"),
-            (.secret, ".pypirc", "PyPI token"),
-            (.secret, ".docker/config.json", "registry credentials"), (.secret, ".config/gh", "GitHub token"),
-            (.secret, ".gnupg", "GnuPG keys"), (.secret, ".cache/huggingface/token", "Hugging Face token"),
-            (.secret, ".cache/huggingface/stored_tokens", "Hugging Face tokens"),
-            (.secret, ".huggingface", "Hugging Face token"),
-            (.preparedDatasets, ".cache/huggingface/datasets", "prepared datasets"),
-            (.modelCache, ".cache/huggingface", "Hugging Face cache"),
-            (.pipCache, ".cache/pip", "pip's cache"), (.pipCache, ".cache/uv", "uv's cache"),
-            (.compileCache, ".triton", "Triton kernels"), (.compileCache, ".nv/ComputeCache", "CUDA kernels"),
-            (.compileCache, ".cache/torch_extensions", "PyTorch extensions"),
-            (.compileCache, ".cache/vllm", "vLLM's compiled graphs"),
-            (.compileCache, ".cache/flashinfer", "FlashInfer kernels"),
-            (.modelCache, ".cache/torch", "PyTorch hub"), (.modelCache, ".ollama", "Ollama models"),
-            (.modelCache, ".cache/modelscope", "ModelScope models"), (.modelCache, ".cache/whisper", "Whisper models"),
-            (.modelCache, ".cache/clip", "CLIP models"), (.modelCache, "nltk_data", "NLTK data"),
-            (.modelCache, ".keras", "Keras models"),
-        ]
-        return homes.flatMap { home in
-            inHome.map { KnownLocation(kind: $0.0, path: home.appending($0.1), title: $0.2) }
+    /// Where tools keep data for each home directory: what the catalog knows, and credentials that are no tool's data.
+    ///
+    /// - Parameters:
+    ///   - homes: home directories.
+    ///   - environment: the variables that move the places of the first home; no variables give the tools' own defaults.
+    public static func defaults(homes: [BytePath], environment: [String: String] = [:]) -> [KnownLocation] {
+        homes.flatMap { home in
+            credentials(home) + tools(home, [:])
+                + (home == homes.first && !environment.isEmpty ? tools(home, environment) : [])
         }
+    }
+
+    private static func tools(_ home: BytePath, _ environment: [String: String]) -> [KnownLocation] {
+        guard let text = home.text else { return [] }
+        var environment = environment
+        environment["HOME"] = text
+        // Nothing is read: a home directory may lie on a file system that does not answer.
+        let context = ResolutionContext(
+            environment: environment, home: text, readFile: { _ in nil }, isWritableDirectory: { _ in false })
+        return Catalog.tools.compactMap { tool in
+            guard let kind = AtRiskKind(rawValue: tool.kind), kind != .other, let path = tool.resolve(context) else {
+                return nil
+            }
+            let place = BytePath(path)
+            // A place that holds everybody's files says nothing about any of them.
+            guard place.components.count > 1, !home.isWithin(place) else { return nil }
+            // What is not a repository in the hub's home is its bookkeeping.
+            return KnownLocation(kind: kind == .hubRepository ? .modelCache : kind, path: place, title: tool.title)
+        }
+    }
+
+    private static func credentials(_ home: BytePath) -> [KnownLocation] {
+        [
+            (".ssh", "SSH keys"), (".netrc", ".netrc"), (".git-credentials", "git credentials"),
+            (".aws", "AWS credentials"), (".config/gcloud", "Google Cloud credentials"),
+            (".azure", "Azure credentials"),
+            (".kaggle", "Kaggle token"), (".pypirc", "PyPI token"), (".docker/config.json", "registry credentials"),
+            (".config/gh", "GitHub token"), (".kube/config", "Kubernetes credentials"),
+            (".pgpass", "PostgreSQL passwords"),
+            (".gnupg", "GnuPG keys"), (".cache/huggingface/stored_tokens", "Hugging Face tokens"),
+            (".huggingface", "Hugging Face token"),
+        ].map { KnownLocation(kind: .secret, path: home.appending($0.0), title: $0.1) }
+            + [
+                // Of tools that the catalog does not set a variable for.
+                (AtRiskKind.compileCache, ".nv/ComputeCache", "CUDA kernels"),
+                (.compileCache, ".cache/torch_extensions", "PyTorch extensions"),
+                (.modelCache, ".cache/whisper", "Whisper models"), (.modelCache, ".cache/clip", "CLIP models"),
+            ].map { KnownLocation(kind: $0.0, path: home.appending($0.1), title: $0.2) }
     }
 }

@@ -50,6 +50,56 @@ public struct AtRiskReport: Codable, Sendable, Equatable {
         }
     }
 
+    /// A process that writes a large file where it does not survive the pod.
+    public struct WriterEntry: Codable, Sendable, Equatable {
+        /// The process.
+        public var pid: Int32
+        /// What a person calls it; arguments, which may hold tokens, are not shown.
+        public var command: String
+        /// The file.
+        public var path: String
+        /// The exact bytes in base64, only when they are not UTF-8.
+        public var pathBase64: String?
+        /// Bytes allocated.
+        public var bytes: UInt64
+        /// How long the file lives.
+        public var lifetime: Lifetime
+        /// One sentence.
+        public var text: String
+
+        enum CodingKeys: String, CodingKey {
+            case pid, command, path
+            case pathBase64 = "path_b64"
+            case bytes, lifetime, text
+        }
+
+        init(_ writer: LiveWriter) {
+            pid = writer.pid
+            command = writer.command
+            path = writer.path.jsonText
+            pathBase64 = writer.path.jsonBase64
+            bytes = writer.bytes
+            lifetime = writer.lifetime
+            text = writer.text
+        }
+    }
+
+    /// A process that started before the environment was set.
+    public struct StaleEntry: Codable, Sendable, Equatable {
+        /// The process.
+        public var pid: Int32
+        /// What a person calls it.
+        public var command: String
+        /// Variables that it does not have.
+        public var missing: [String]
+        /// What to do.
+        public var advice: String
+
+        init(_ process: StaleProcess) {
+            (pid, command, missing, advice) = (process.pid, process.command, process.missing, process.advice)
+        }
+    }
+
     /// ``AtRiskReport/schema``.
     public var schema: String
     /// Bytes of all groups.
@@ -58,10 +108,16 @@ public struct AtRiskReport: Codable, Sendable, Equatable {
     public var totalFiles: Int
     /// False when something could not be looked at: the totals are "at least".
     public var complete: Bool
+    /// True when the user stopped the scan: what was found until then. Left out otherwise.
+    public var partial: Bool?
     /// When the scan ended, RFC 3339 in UTC.
     public var asOf: String
     /// The groups, the largest first.
     public var groups: [GroupEntry]
+    /// Who is writing large files now, the largest first; left out when nobody is.
+    public var writers: [WriterEntry]?
+    /// Processes that do not have the environment yet; left out when there are none.
+    public var staleProcesses: [StaleEntry]?
     /// What could not be looked at, one sentence each; left out when there is nothing to say.
     public var problems: [String]?
 
@@ -69,21 +125,30 @@ public struct AtRiskReport: Codable, Sendable, Equatable {
         case schema
         case totalBytes = "total_bytes"
         case totalFiles = "total_files"
-        case complete
+        case complete, partial
         case asOf = "as_of"
-        case groups, problems
+        case groups, writers
+        case staleProcesses = "stale_processes"
+        case problems
     }
 
     /// Makes the document.
     ///
-    /// - Parameter time: when the scan ended.
-    public init(_ findings: AtRiskScan.Findings, at time: FileStatus.Time = FirstStart.now()) {
+    /// - Parameters:
+    ///   - stale: processes that started before the environment was set.
+    ///   - time: when the scan ended.
+    public init(
+        _ findings: AtRiskScan.Findings, stale: [StaleProcess] = [], at time: FileStatus.Time = FirstStart.now()
+    ) {
         schema = Self.schema
         totalBytes = findings.groups.reduce(0) { $0 + $1.bytes }
         totalFiles = findings.groups.reduce(0) { $0 + $1.files }
         complete = findings.isComplete
+        partial = findings.isPartial ? true : nil
         asOf = Date(timeIntervalSince1970: Double(time.seconds)).formatted(.iso8601)
         groups = findings.groups.map(GroupEntry.init)
+        writers = findings.writers.isEmpty ? nil : findings.writers.map(WriterEntry.init)
+        staleProcesses = stale.isEmpty ? nil : stale.map(StaleEntry.init)
         problems = findings.problems.isEmpty ? nil : findings.problems
     }
 }

@@ -1,5 +1,7 @@
+import Glibc
 import LinuxKit
 public import Storage
+import Synchronization
 
 /// Finds what would be lost if the pod ended now: what the user put into the writable layer and into mounts that live no
 /// longer than the pod.
@@ -18,6 +20,12 @@ public struct AtRiskScan: Sendable {
         public var firstStart: FirstStart
         /// What setup and restore put there.
         public var baseline: Baseline
+        /// What was installed before the user came; nil when that is not known.
+        var image: ImagePackages?
+        /// Where the processes are looked up; nil looks for no writers.
+        public var proc: String?
+        /// How long git may be asked about all repositories together, in milliseconds; 0 asks nothing.
+        public var gitMilliseconds = 3000
         /// Where tools keep data; the innermost one that fits decides.
         public var known: [KnownLocation]
         /// Home directories.
@@ -51,6 +59,19 @@ public struct AtRiskScan: Sendable {
             self.walk = walk
         }
 
+        /// Reads what was installed before the user came (``FirstStart`` and ``Baseline`` keep it).
+        public mutating func loadImage(stateDirectory: String) {
+            image = ImagePackages.load(stateDirectory: stateDirectory)
+        }
+
+        /// False for what setup put there, and for what lies outside the paths that were asked for.
+        func isWanted(_ directory: BytePath, _ name: ArraySlice<UInt8>, _ file: TreeWalk.File) -> Bool {
+            if baseline.entries.isEmpty && paths.isEmpty { return true }
+            let path = directory.appending(name)
+            return !baseline.contains(TreeWalk.Entry(path: path, file: file))
+                && (paths.isEmpty || paths.contains { path.isWithin($0) })
+        }
+
         /// The agent's state, run-time and configuration directories.
         public static let ownPaths: [BytePath] = ["/var/lib/packet-agent", "/run/packet-agent", "/etc/packet-agent"]
 
@@ -64,13 +85,16 @@ public struct AtRiskScan: Sendable {
             homes: [BytePath] = ["/root"], own: [BytePath] = [], volume: BytePath? = nil, paths: [BytePath] = [],
             walk: TreeWalk = TreeWalk()
         ) -> Options {
-            Options(
+            var options = Options(
                 table: facts.table, classifier: facts.classifier, layer: WritableLayer(facts.table),
                 firstStart: FirstStart.load(stateDirectory: stateDirectory, rootMount: (try? FileStatus("/"))?.mountID),
                 baseline: Baseline.load(stateDirectory: stateDirectory),
                 known: known ?? KnownLocation.defaults(homes: homes),
                 homes: homes, own: ownPaths + [BytePath(stateDirectory)] + own, volume: volume, paths: paths, walk: walk
             )
+            options.loadImage(stateDirectory: stateDirectory)
+            options.proc = "/proc"
+            return options
         }
     }
 
@@ -98,48 +122,57 @@ public struct AtRiskScan: Sendable {
     public struct Findings: Sendable, Equatable {
         /// The groups, the largest first.
         public let groups: [Group]
+        /// Processes that write large files where they do not survive the pod, the largest file first.
+        public var writers: [LiveWriter] = []
+        /// True when the user stopped the scan: the groups are what was found until then.
+        public var isPartial = false
         /// False when something could not be looked at: there may be more.
         public let isComplete: Bool
         /// What could not be looked at, one sentence each.
         public let problems: [String]
     }
 
-    private struct Sum {
-        var bytes: UInt64 = 0
-        var files = 0
-        var paths: [BytePath] = []
-        var lifetime: Lifetime
-
-        init(lifetime: Lifetime) { self.lifetime = lifetime }
-
-        mutating func add(_ entry: TreeWalk.Entry, _ lifetime: Lifetime) {
-            bytes += entry.allocatedBytes
-            files += 1
-            if paths.count <= Rescue.listLimit { paths.append(entry.path) }
-            // A group that spans two lifetimes is as short-lived as the shorter.
-            if lifetime == .container { self.lifetime = .container }
-        }
-    }
-
-    private struct Found {
-        let entry: TreeWalk.Entry
-        let lifetime: Lifetime
-    }
-
     /// Scans.
     public static func run(_ options: Options) -> Findings {
-        var found: [Found] = []
+        let found = Mutex(Found())
         var problems: [String] = []
         var isComplete = true
-        let skip: @Sendable (BytePath) -> Bool = { options.own.contains($0) }
+        let skip: @Sendable (BytePath) -> Bool = { path in
+            if path.bytes.suffix(5).elementsEqual("/.git".utf8) {
+                found.withLock { _ = $0.repositories.insert(path.parent) }
+            }
+            return options.own.contains(path)
+        }
         func walk(_ mount: Mount, _ lifetime: Lifetime, since: FileStatus.Time?) {
             for start in starts(in: mount, options) {
-                let (entries, summary) = options.walk.entries(below: start, since: since, skip: skip)
-                found += entries.lazy.map { Found(entry: $0, lifetime: lifetime) }
+                // Who stopped one walk wants none of the others.
+                guard !options.walk.isCancelled() else {
+                    isComplete = false
+                    return
+                }
+                // A repository may begin above the paths that were asked for.
+                for directory in Grouping.ancestors(of: start) where options.table.owner(of: directory)?.id == mount.id
+                {
+                    let git = options.walk.onDisk(directory.appending(".git"))
+                    if let text = git.text, (try? FileStatus(text, mode: .cached)) != nil {
+                        found.withLock { _ = $0.repositories.insert(directory) }
+                    }
+                }
+                let summary = options.walk.visit(below: start, since: since, skip: skip) { listing in
+                    found.withLock { found in
+                        found.changed.add(listing, lifetime) { name, file in
+                            options.isWanted(listing.directory, name, file)
+                        }
+                    }
+                }
                 isComplete = isComplete && summary.isComplete && summary.unreadable.isEmpty
                 if !summary.isComplete { problems.append("the walk of \(start) was not finished") }
                 if let first = summary.unreadable.first {
-                    problems.append("\(summary.unreadable.count) directories cannot be read, such as \(first)")
+                    let count = summary.unreadable.count
+                    problems.append(
+                        count == 1
+                            ? "the directory \(first) cannot be read"
+                            : "\(count) directories cannot be read, such as \(first)")
                 }
             }
         }
@@ -158,8 +191,29 @@ public struct AtRiskScan: Sendable {
             guard seen.insert(Whole(device: mount.device, root: mount.root)).inserted else { continue }
             walk(mount, lifetime, since: options.firstStart.pod)
         }
+        let sorting = found.withLock { found in
+            found.changed.countLinksOnce()
+            return Sorting(options, found.changed, found.repositories, layerStart: layerStart)
+        }
         return Findings(
-            groups: groups(found, options, layerStart: layerStart), isComplete: isComplete, problems: problems)
+            groups: sorting.groups(), writers: writers(options), isPartial: !isComplete && options.walk.isCancelled(),
+            isComplete: isComplete, problems: problems)
+    }
+
+    private struct Found {
+        var changed = ChangedFiles()
+        /// Directories that hold `.git`.
+        var repositories: Set<BytePath> = []
+    }
+
+    private static func writers(_ options: Options) -> [LiveWriter] {
+        guard let proc = options.proc else { return [] }
+        let found = LiveWriters(
+            processes: ProcessTable(proc: proc), mounts: options.table, classifier: options.classifier, own: options.own
+        ).find(excluding: getpid())
+        return found.filter { writer in
+            options.paths.isEmpty || options.paths.contains { writer.path.isWithin($0) }
+        }
     }
 
     private struct Whole: Hashable {
@@ -198,40 +252,5 @@ public struct AtRiskScan: Sendable {
         // Of two directories, one inside the other, only the outer one.
         let directories = Set(result.filter { kind($0) == .directory })
         return directories.filter { path in !directories.contains { $0 != path && path.isWithin($0) } }.sorted()
-    }
-
-    private static func groups(_ found: [Found], _ options: Options, layerStart: FileStatus.Time?) -> [Group] {
-        let wanted = found.filter { item in
-            !options.baseline.contains(item.entry)
-                && (options.paths.isEmpty || options.paths.contains { item.entry.path.isWithin($0) })
-        }
-        let changed = Set(wanted.lazy.map(\.entry.path))
-        let records = PackageRecords(changed: changed, onDisk: options.walk.onDisk)
-        let grouping = Grouping(changed: changed, known: options.known, homes: options.homes, records: records)
-        var sums: [Grouping.Key: Sum] = [:]
-        var linked: Set<TreeWalk.Identity> = []
-        for item in wanted {
-            let entry = item.entry
-            if NotTheUsers.covers(entry.path, own: options.own, isChanged: changed.contains) { continue }
-            if entry.links > 1, !linked.insert(entry.identity).inserted { continue }
-            let key = grouping.key(for: entry.path)
-            sums[key, default: Sum(lifetime: item.lifetime)].add(entry, item.lifetime)
-        }
-        return sums.map { key, sum in
-            let names: [String] =
-                switch key.kind {
-                case .pipPackages: records.python[key.path, default: []].sorted()
-                case .distributionPackages: records.distribution.sorted()
-                default: []
-                }
-            return Group(
-                id: "\(key.kind.rawValue):\(key.path)", kind: key.kind, title: TerminalText.escape(key.title),
-                path: key.path,
-                lifetime: sum.lifetime, bytes: sum.bytes, files: sum.files,
-                fix: Rescue.fix(
-                    for: key, names: names, files: sum.paths,
-                    since: sum.lifetime == .container ? layerStart : options.firstStart.pod,
-                    volume: options.volume))
-        }.sorted { ($1.bytes, $0.id) < ($0.bytes, $1.id) }
     }
 }

@@ -4,7 +4,8 @@ public import Storage
 /// What setup and restore put into the writable layer: path and change time of each file. As long as the change time is the
 /// same, the file is not the user's work and comes back by itself.
 ///
-/// A file that the user wrote while setup ran is taken for setup's: nothing in the file system tells them apart.
+/// Nothing in the file system tells setup's files from those that a user wrote meanwhile. So everything is setup's only when
+/// nobody else did anything (``BootWitness``); otherwise only what package tools install and caches that fill themselves.
 public struct Baseline: Sendable, Equatable {
     /// Change times by path.
     public private(set) var entries: [BytePath: FileStatus.Time]
@@ -31,25 +32,48 @@ public struct Baseline: Sendable, Equatable {
         try AtomicFile.write(contents, to: "\(stateDirectory)/baseline", mode: 0o600)
     }
 
-    /// Adds what changed in the writable layer within a span, and saves.
+    /// Adds what changed in the writable layer within a span, and saves. Packages that are installed then count like the
+    /// image's.
     ///
     /// - Parameters:
     ///   - start: taken before setup or restore began (``FirstStart/now()``).
     ///   - end: taken after it ended.
+    ///   - isAlone: true when nobody else did anything in that span (``BootWitness``).
     ///   - stateDirectory: where the baseline is kept.
     ///   - walk: how to walk the root mount.
     /// - Returns: the number of files added or renewed.
     @discardableResult
     public static func capture(
-        changedBetween start: FileStatus.Time, and end: FileStatus.Time, stateDirectory: String,
-        walk: TreeWalk = TreeWalk()
+        changedBetween start: FileStatus.Time, and end: FileStatus.Time, isAlone: Bool, stateDirectory: String,
+        homes: [BytePath] = ["/root"], walk: TreeWalk = TreeWalk()
     ) throws(LinuxError) -> Int {
         var baseline = load(stateDirectory: stateDirectory)
         let own = BytePath(stateDirectory)
-        let changed = walk.entries(below: .root, since: start) { $0 == own }.entries.filter { $0.changed <= end }
-        for entry in changed { baseline.entries[entry.path] = entry.changed }
+        var written = walk.entries(below: .root, since: start) { $0 == own }.entries.filter { $0.changed <= end }
+        let image = ImagePackages.load(stateDirectory: stateDirectory)
+        if !isAlone { written = installed(written, image: image, homes: homes, walk: walk) }
+        for entry in written { baseline.entries[entry.path] = entry.changed }
         try baseline.save(stateDirectory: stateDirectory)
-        return changed.count
+        try ImagePackages.gather(root: walk.diskRoot).save(stateDirectory: stateDirectory)
+        return written.count
+    }
+
+    /// The files among these that package tools installed, and their caches.
+    private static func installed(
+        _ entries: [TreeWalk.Entry], image: ImagePackages?, homes: [BytePath], walk: TreeWalk
+    ) -> [TreeWalk.Entry] {
+        var changed = ChangedFiles()
+        for entry in entries { changed.add(TreeWalk.Listing(entry), .container) { _, _ in true } }
+        let records = PackageRecords(changed: changed, image: image, onDisk: walk.onDisk)
+        let grouping = Grouping(
+            changed: changed, known: KnownLocation.defaults(homes: homes), homes: homes, records: records)
+        let kinds: Set<AtRiskKind> = [
+            .pipPackages, .virtualEnvironment, .conda, .distributionPackages, .pipCache, .compileCache,
+        ]
+        return entries.filter { entry in
+            let name = entry.path.lastComponent.bytes[...]
+            return kinds.contains(grouping.key(for: name, in: grouping.context(of: entry.path.parent)).kind)
+        }
     }
 
     /// One line a file: time, space, path with newline and backslash escaped.

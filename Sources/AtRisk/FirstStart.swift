@@ -1,5 +1,6 @@
 import Glibc
 public import LinuxKit
+public import Storage
 
 /// When the agent first ran in this container, and in this pod: what changed before that, the runtime, the image's
 /// entrypoint or an init container did, not the user.
@@ -27,24 +28,28 @@ public struct FirstStart: Sendable, Equatable {
     /// - Parameters:
     ///   - podDirectory: a directory that lives as long as the pod; nil leaves the pod's stamp out.
     ///   - layerBorn: the birth of the writable layer: an older stamp came with the image and is replaced.
+    ///   - root: the root directory, whose packages are noted; another one in tests.
     /// - Throws: ``LinuxError`` when the container's stamp cannot be written.
     public static func record(
-        stateDirectory: String, podDirectory: String? = "/dev/shm", layerBorn: FileStatus.Time? = nil
+        stateDirectory: String, podDirectory: String? = "/dev/shm", layerBorn: FileStatus.Time? = nil,
+        root: BytePath = .root
     ) throws(LinuxError) {
         try AtomicFile.createDirectory(stateDirectory)
         let path = "\(stateDirectory)/\(fileName)"
         if let layerBorn, let old = try? FileStatus(path), old.changed < layerBorn { unlink(path) }
-        try stamp(path)
+        if try stamp(path) { try ImagePackages.gather(root: root).save(stateDirectory: stateDirectory) }
         // Without it data in emptyDir volumes is reported that an init container put there: the safe side.
-        if let podDirectory { try? stamp("\(podDirectory)/\(podFileName)") }
+        if let podDirectory { _ = try? stamp("\(podDirectory)/\(podFileName)") }
     }
 
-    private static func stamp(_ path: String) throws(LinuxError) {
-        if let status = try? FileStatus(path), isOurs(status) { return }
+    /// Writes a stamp; false when there is one already.
+    private static func stamp(_ path: String) throws(LinuxError) -> Bool {
+        if let status = try? FileStatus(path), isOurs(status) { return false }
         let now = Self.now()
         let nanoseconds = String(now.nanoseconds)
         let padded = String(repeating: "0", count: 9 - nanoseconds.count) + nanoseconds
         try AtomicFile.write(Array("\(now.seconds).\(padded)\n".utf8), to: path)
+        return true
     }
 
     /// Reads the stamps; a file of another user is none.

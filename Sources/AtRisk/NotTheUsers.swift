@@ -16,6 +16,18 @@ enum NotTheUsers {
         "/var/log/dpkg.log", "/var/log/alternatives.log",
     ]
 
+    /// True when everything in a directory is made again by itself, or is the agent's own.
+    static func coversTree(_ directory: BytePath, own: [BytePath]) -> Bool {
+        !directory.isWithin("/dev/shm")
+            && (regenerated.contains(where: directory.isWithin) || own.contains(where: directory.isWithin))
+    }
+
+    /// False for a directory in which ``covers(_:own:isChanged:)`` is false for every file, unless ``coversTree(_:own:)``.
+    static func mayCoverFiles(in directory: BytePath, own: [BytePath]) -> Bool {
+        directory.lastComponent == "__pycache__" || directory.isWithin("/dev/shm")
+            || regenerated.contains { $0.parent == directory } || own.contains { $0.parent == directory }
+    }
+
     /// True when a file is made again by itself, or is the agent's own.
     ///
     /// - Parameters:

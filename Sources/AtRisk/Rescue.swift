@@ -20,11 +20,11 @@ enum Rescue {
     /// The command for a group; nil when there is no volume, no need, or no good way yet.
     ///
     /// - Parameters:
-    ///   - names: the packages of the group.
+    ///   - packages: how the packages of the group differ from the image's.
     ///   - files: the files of the group; cut off above ``listLimit``.
     ///   - since: the change time from which files of the writable layer count.
     static func fix(
-        for key: Grouping.Key, names: [String], files: [BytePath], since: FileStatus.Time?, volume: BytePath?
+        for key: Grouping.Key, packages: [PackageChange], files: [BytePath], since: FileStatus.Time?, volume: BytePath?
     ) -> AtRiskFix? {
         guard let volume, let target = ShellWord.quote(volume), let source = ShellWord.quote(key.path) else {
             return nil
@@ -44,44 +44,46 @@ enum Rescue {
             return Self.changed(source, target, since, matching: test, isShallow: key.isShallow)
         }
         switch key.kind {
-        case .secret, .pipCache, .compileCache, .unpushedCommits:
+        case .secret, .pipCache, .compileCache:
             // Secrets do not belong on shared storage, and caches fill themselves again.
             return nil
         case .hubRepository: return copy(source, target, "huggingface/hub")
         case .preparedDatasets: return copy(source, target, "huggingface/datasets")
         case .modelCache: return copy(source, target, "models")
         case .dataset: return copy(source, target, "data")
-        case .code: return copy(source, target, "code")
+        case .code, .unpushedCommits: return copy(source, target, "code")
         case .virtualEnvironment:
             // A copied environment still points to its old place: keep the list of its packages.
-            guard let python = ShellWord.quote(key.path.appending("bin/python")),
-                let list = ShellWord.quote(BytePath(bytes: key.path.lastComponent.bytes + Array(".txt".utf8)))
-            else { return nil }
-            return AtRiskFix(
-                command: "mkdir -p \(target)/envs && \(python) -m pip freeze > \(target)/envs/\(list)", safe: true)
-        case .conda:
-            guard let list = ShellWord.quote(BytePath(bytes: key.path.lastComponent.bytes + Array(".txt".utf8))) else {
+            guard let python = ShellWord.quote(key.path.appending("bin/python")), let list = list(key.path, ".txt")
+            else {
                 return nil
             }
+            // An environment that uv made has no pip of its own; another one can look into it.
+            let freeze = "{ \(python) -m pip freeze || python3 -m pip --python \(python) freeze; }"
+            return AtRiskFix(command: "mkdir -p \(target)/envs && \(freeze) > \(target)/envs/\(list)", safe: true)
+        case .conda:
+            guard let list = list(key.path, ".yml") else { return nil }
             return AtRiskFix(
-                command: "mkdir -p \(target)/envs && conda list --explicit -p \(source) > \(target)/envs/\(list)",
-                safe: true)
+                command: "mkdir -p \(target)/envs && conda env export -p \(source) > \(target)/envs/\(list)", safe: true
+            )
         case .pipPackages:
-            let wanted = names.compactMap { name -> String? in
-                let parts = name.split(separator: " ")
-                return parts.count == 2 ? ShellWord.quote(BytePath("\(parts[0])==\(parts[1])")) : nil
+            if packages.isEmpty { return changed() }
+            let wanted = packages.compactMap { package in
+                package.new.flatMap { ShellWord.quote(BytePath("\(package.name)==\($0)")) }
             }
-            guard !wanted.isEmpty, wanted.count == names.count else { return changed() }
+            // A package that was only removed is nothing to save.
+            guard !wanted.isEmpty, wanted.count == packages.count(where: { $0.new != nil }) else { return nil }
             return AtRiskFix(
                 command: "python3 -m pip install --target \(target)/pip-packages \(wanted.joined(separator: " "))",
                 safe: false)
         case .distributionPackages:
-            let wanted = names.compactMap { ShellWord.quote(BytePath($0)) }.joined(separator: " ")
-            guard let line = ShellWord.quote(BytePath("apt-get update && apt-get install -y \(wanted)")) else {
-                return nil
-            }
+            let wanted = packages.filter { $0.new != nil }.compactMap { ShellWord.quote(BytePath($0.name)) }
+            guard !wanted.isEmpty,
+                let line = ShellWord.quote(
+                    BytePath("apt-get update && apt-get install -y \(wanted.joined(separator: " "))"))
+            else { return nil }
             return AtRiskFix(command: "echo \(line) >> \(target)/setup.sh", safe: false)
-        case .checkpoint: return changed(matching: key.isShallow ? nil : "-path '*/checkpoint-[0-9]*'")
+        case .checkpoint: return changed(matching: key.isShallow ? nil : "-path '*/checkpoint-*/*'")
         case .notebook: return changed(matching: "-name '*.ipynb'")
         case .dotfile:
             // A pattern for settings would copy keys and tokens too, which lie beside them.
@@ -92,6 +94,11 @@ enum Rescue {
 
     private static func copy(_ source: String, _ volume: String, _ directory: String) -> AtRiskFix {
         AtRiskFix(command: "mkdir -p \(volume)/\(directory) && cp -a -- \(source) \(volume)/\(directory)/", safe: true)
+    }
+
+    /// The name of a file that lists what an environment holds.
+    private static func list(_ environment: BytePath, _ ending: String) -> String? {
+        ShellWord.quote(BytePath(bytes: environment.lastComponent.bytes + Array(ending.utf8)))
     }
 
     /// Files that are named in one command at most.

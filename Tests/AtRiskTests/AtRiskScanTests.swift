@@ -1,6 +1,7 @@
 import Glibc
 import LinuxKit
 import Storage
+import Synchronization
 import Testing
 
 @testable import AtRisk
@@ -17,7 +18,8 @@ struct AtRiskScanTests {
     private func startedPod() throws -> PodNamespace {
         let pod = try PodNamespace(image: Self.image)
         try FirstStart.record(
-            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description)
+            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description,
+            root: pod.diskRoot)
         return pod
     }
 
@@ -30,7 +32,8 @@ struct AtRiskScanTests {
         )
         try pod.sh("mkdir -p scratch/init && echo x > scratch/init/config && sleep 0.05")
         try FirstStart.record(
-            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description)
+            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description,
+            root: pod.diskRoot)
         // And what happens later without anybody's doing.
         try pod.sh(
             """
@@ -88,7 +91,8 @@ struct AtRiskScanTests {
         let pod = try PodNamespace(image: Self.image)
         try pod.sh("echo init > scratch/from-init && sleep 0.05")
         try FirstStart.record(
-            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description)
+            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description,
+            root: pod.diskRoot)
         try pod.sh("sleep 0.05; echo mine > scratch/mine; echo shared > dev/shm/segment")
         let findings = try pod.scan()
         #expect(findings.groups.map(\.id).sorted() == ["other:/dev", "other:/scratch"])
@@ -96,7 +100,8 @@ struct AtRiskScanTests {
         // The container restarts: a new layer and state directory, the same pod.
         try pod.sh("rm -r var/lib/packet-agent && sleep 0.05")
         try FirstStart.record(
-            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description)
+            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description,
+            root: pod.diskRoot)
         #expect(try pod.scan().groups.map(\.id).sorted() == ["other:/dev", "other:/scratch"])
     }
 
@@ -106,12 +111,45 @@ struct AtRiskScanTests {
         let start = FirstStart.now()
         try pod.sh("sleep 0.05; mkdir -p opt/tool; echo 1 > opt/tool/a; echo 2 > opt/tool/b; sleep 0.05")
         let count = try Baseline.capture(
-            changedBetween: start, and: FirstStart.now(), stateDirectory: pod.stateDirectory,
+            changedBetween: start, and: FirstStart.now(), isAlone: true, stateDirectory: pod.stateDirectory,
             walk: TreeWalk(diskRoot: pod.diskRoot))
         #expect(count >= 2)
         #expect(try pod.scan().groups == [])
         try pod.sh("sleep 0.05; echo mine >> opt/tool/b")
         #expect(try pod.scan().groups.map(\.files) == [1])
+    }
+
+    @Test("when somebody else was there while setup ran, only what package tools install is setup's")
+    func baselineWithOthers() throws {
+        let pod = try startedPod()
+        let start = FirstStart.now()
+        try pod.sh(
+            """
+            sleep 0.05; S=opt/py/lib/python3.11/site-packages; mkdir -p $S/demo-1.dist-info root/work; echo x > $S/demo-1.dist-info/METADATA
+            echo mine > root/work/notes.ipynb; echo mine > root/work/train.py; sleep 0.05
+            """)
+        let count = try Baseline.capture(
+            changedBetween: start, and: FirstStart.now(), isAlone: false, stateDirectory: pod.stateDirectory,
+            walk: TreeWalk(diskRoot: pod.diskRoot))
+        #expect(count == 1)
+        #expect(try pod.scan().groups.map(\.id).sorted() == ["notebook:/root/work", "other:/root/work"])
+    }
+
+    @Test("a package that setup installed counts like the image's")
+    func baselinePackages() throws {
+        let pod = try startedPod()
+        let start = FirstStart.now()
+        let site = "opt/py/lib/python3.11/site-packages"
+        try pod.sh(
+            "sleep 0.05; mkdir -p \(site)/demo-1.0.dist-info; echo x > \(site)/demo-1.0.dist-info/METADATA; sleep 0.05")
+        try Baseline.capture(
+            changedBetween: start, and: FirstStart.now(), isAlone: true, stateDirectory: pod.stateDirectory,
+            walk: TreeWalk(diskRoot: pod.diskRoot))
+        #expect(try pod.scan().groups == [])
+        try pod.sh(
+            "sleep 0.05; mv \(site)/demo-1.0.dist-info \(site)/demo-2.0.dist-info; echo y > \(site)/demo-2.0.dist-info/METADATA"
+        )
+        #expect(try pod.scan().groups.map(\.title) == ["1 pip package: demo 1.0 → 2.0"])
     }
 
     @Test("groups are named for what they are, and every safe fix really saves its group")
@@ -136,7 +174,7 @@ struct AtRiskScanTests {
                 "hf-hub:/root/.cache/huggingface/hub/models--acme--tiny-model": "acme/tiny-model",
                 "pip-packages:/opt/py/lib/python3.11/site-packages": "1 pip package: demo 1.2",
                 "secret:/root/.ssh": "SSH keys", "checkpoint:/root/work/run": "checkpoints in /root/work/run",
-                "pip-cache:/root/.cache/pip": "pip's cache", "code:/root/repo": "git repository repo",
+                "pip-cache:/root/.cache/pip": "pip cache", "code:/root/repo": "git repository repo",
                 "notebook:/root": "notebooks in /root", "dotfile:/root": "settings in /root",
                 "venv:/root/env": "virtual environment env", "other:/root/it's mine": "files in /root/it's mine",
                 "other:/etc": "files in /etc",
@@ -207,14 +245,32 @@ struct AtRiskScanTests {
         #expect(try pod.scan(paths: ["/scratch/c"]).groups.map(\.id) == ["other:/scratch"])
     }
 
+    @Test("a walk that is stopped in the middle gives what it found, and says how far it was")
+    func stopped() throws {
+        let pod = try startedPod()
+        try pod.sh("sleep 0.05; for i in $(seq 300); do mkdir opt/d$i; echo x > opt/d$i/f; done")
+        let seen = Mutex(0)
+        var options = try pod.options(paths: ["/opt"])
+        options.walk = TreeWalk(
+            diskRoot: pod.diskRoot, isCancelled: { seen.withLock { $0 > 100 } },
+            progress: { count in seen.withLock { $0 += count } })
+        let findings = AtRiskScan.run(options)
+        #expect(findings.isPartial && !findings.isComplete)
+        let files = findings.groups.reduce(0) { $0 + $1.files }
+        #expect(files > 80 && files < 300)
+    }
+
     @Test("a directory that cannot be read, a deadline and a cancellation make the answer incomplete")
     func incomplete() throws {
         let pod = try startedPod()
         var options = try pod.options()
         options.walk = TreeWalk(diskRoot: pod.diskRoot, deadline: .now)
         #expect(!AtRiskScan.run(options).isComplete)
+        #expect(!AtRiskScan.run(options).isPartial)
         options.walk = TreeWalk(diskRoot: pod.diskRoot, isCancelled: { true })
         #expect(!AtRiskScan.run(options).isComplete)
+        #expect(AtRiskReport(AtRiskScan.run(options)).partial == true)
+        #expect(AtRiskReport(try pod.scan()).partial == nil)
         options.walk = TreeWalk(diskRoot: pod.diskRoot, limit: 0)
         try pod.sh("sleep 0.05; echo a > opt/a")
         #expect(!AtRiskScan.run(options).isComplete)

@@ -1,18 +1,21 @@
 import FoundationEssentials
 import LinuxKit
-import Storage
 import Testing
 
 @testable import AtRisk
+@testable import Storage
 
 @Suite("grouping and records")
 struct GroupingTests {
-    private func key(_ path: BytePath, changed: [BytePath] = [], known: [KnownLocation] = []) -> Grouping.Key {
-        let all = changed + [path]
-        return Grouping(
+    private func key(
+        _ path: BytePath, changed: [BytePath] = [], known: [KnownLocation] = [], repositories: Set<BytePath> = []
+    ) -> Grouping.Key {
+        var all = ChangedFiles()
+        for path in changed + [path] { all.add(path) }
+        let grouping = Grouping(
             changed: all, known: known + KnownLocation.defaults(homes: ["/root"]), homes: ["/root"],
-            records: PackageRecords(changed: all, onDisk: { $0 })
-        ).key(for: path)
+            records: PackageRecords(changed: all, image: nil, onDisk: { $0 }), repositories: repositories)
+        return grouping.key(for: path.lastComponent.bytes[...], in: grouping.context(of: path.parent))
     }
 
     @Test(
@@ -26,13 +29,17 @@ struct GroupingTests {
             ("/data/hub/datasets--a--b/refs/main", "hf-hub", "a/b (dataset)"),
             ("/root/.cache/huggingface/datasets/org___name/default/x.arrow", "hf-datasets", "org/name"),
             ("/root/.cache/huggingface/token", "secret", "Hugging Face token"),
-            ("/root/.cache/huggingface/xet/x", "model-cache", "Hugging Face cache"),
+            ("/root/.cache/huggingface/xet/x", "model-cache", "Hugging Face transfer cache"),
             ("/root/.cache/torch/hub/checkpoints/resnet.pth", "model-cache", "PyTorch hub"),
             ("/root/.triton/cache/x", "compile-cache", "Triton kernels"),
             ("/usr/lib/python3/dist-packages/x.py", "pip-packages", "files in /usr/lib/python3/dist-packages"),
             ("/opt/x/model.safetensors", "checkpoint", "weights in /opt/x"),
             ("/opt/out/checkpoint-5/optimizer.bin", "checkpoint", "checkpoints in /opt/out"),
-            ("/opt/out/checkpoint-best/optimizer.bin", "other", "files in /opt/out"),
+            ("/opt/out/checkpoint-best/optimizer.bin", "checkpoint", "checkpoints in /opt/out"),
+            ("/opt/out/checkpoint-/optimizer.bin", "other", "files in /opt/out"),
+            ("/opt/train/shard-0.parquet", "dataset", "data in /opt/train"),
+            ("/root/nltk_data/corpora/x", "dataset", "NLTK data"),
+            ("/srv/app/.env", "secret", ".env in /srv/app"), ("/root/.netrc", "secret", ".netrc"),
             ("/srv/nb/.ipynb_checkpoints/a.ipynb", "notebook", "notebooks in /srv/nb"),
             ("/root/.config/app/x.toml", "dotfile", "settings in /root"),
             ("/root/file", "other", "files in /root"), ("/root/dir/sub/file", "other", "files in /root/dir"),
@@ -63,6 +70,43 @@ struct GroupingTests {
         #expect(found.path == "/opt/conda")
     }
 
+    @Test("MD5 gives what RFC 1321 lists, and what md5sum says for lengths around a block")
+    func md5() throws {
+        for (text, digest) in [
+            ("", "d41d8cd98f00b204e9800998ecf8427e"), ("abc", "900150983cd24fb0d6963f7d28e17f72"),
+            (
+                "12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+                "57edf4a22be3c955ac49da2e2107b67a"
+            ),
+        ] {
+            #expect(MD5.hexadecimal(Array(text.utf8)) == Array(digest.utf8))
+        }
+        let tree = try ScratchTree("true")
+        for length in [55, 56, 57, 63, 64, 65, 119, 120, 1000] {
+            let bytes = (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+            let path = tree.path.appending("\(length)").description
+            try AtomicFile.write(bytes, to: path)
+            #expect(try tree.run("md5sum < \(path)").output.starts(with: MD5.hexadecimal(bytes)))
+        }
+    }
+
+    @Test("of several names of one file the first by path counts, in whatever order they are found")
+    func hardLinks() {
+        for order in [["/b/x", "/a/z", "/a/y"], ["/a/y", "/b/x", "/a/z"], ["/a/z", "/a/y", "/b/x"]] {
+            var changed = ChangedFiles()
+            for path in order { changed.add(BytePath(path), links: 3, bytes: 4096) }
+            changed.countLinksOnce()
+            var counted: [String] = []
+            for directory in changed.directories {
+                directory.forEach { name, bytes in
+                    if bytes != nil { counted.append(directory.path.appending(name).description) }
+                }
+            }
+            #expect(counted == ["/a/y"])
+            #expect(changed.contains("/b/x") && changed.contains("/a/z") && !changed.contains("/a/x"))
+        }
+    }
+
     @Test("byte code is nobody's work while its source is unchanged")
     func byteCode() {
         let path: BytePath = "/a/__pycache__/b.cpython-311.opt-1.pyc"
@@ -77,8 +121,9 @@ struct GroupingTests {
         #expect(Grouping.list(["a 1", "b 2"], one: "pip package", many: "pip packages") == "2 pip packages: a 1, b 2")
         #expect(
             Grouping.list((1...9).map { "p\($0)" }, one: "x", many: "y") == "9 y: p1, p2, p3, p4, p5, p6, p7, p8, …")
-        #expect(PackageRecords.nameAndVersion("torch-2.4.0+cu121") == "torch 2.4.0+cu121")
-        #expect(PackageRecords.nameAndVersion("nodash") == nil)
+        #expect(ImagePackages.pythonPackage("torch-2.4.0+cu121.dist-info")! == ("torch", "2.4.0+cu121"))
+        #expect(ImagePackages.pythonPackage("nodash.dist-info") == nil)
+        #expect(ImagePackages.pythonPackage("old_name-1.0-py3.11.egg-info")! == ("old_name", "1.0"))
     }
 
     @Test("words for sh are quoted so that sh reads them back, or refused")
@@ -127,5 +172,21 @@ struct GroupingTests {
                 + #"{"bytes":1,"captured":false,"files":2,"fix":{"command":"true","safe":true},"id":"other:/x","kind":"other","lifetime":"pod","path":"/\\xff","path_b64":"L/8=","title":"files in /x"}],"#
                 + #""schema":"packet-agent/at-risk/1","total_bytes":4097,"total_files":3}"#)
         #expect(try JSONDecoder().decode(AtRiskReport.self, from: Data(text.utf8)) == report)
+    }
+}
+
+extension ChangedFiles {
+    /// Adds a file; all with more than one name are the same.
+    mutating func add(_ path: BytePath, links: UInt32 = 1, bytes: UInt64 = 0) {
+        var listing = TreeWalk.Listing(directory: path.parent)
+        let time = FileStatus.Time(seconds: 0, nanoseconds: 0)
+        listing.names = path.lastComponent.bytes + [0]
+        listing.files = [
+            .init(
+                isLink: false, size: 0, allocatedBytes: bytes, links: links, identity: .init(device: 0, inode: 0),
+                changed: time,
+                modified: time)
+        ]
+        add(listing, .container) { _, _ in true }
     }
 }

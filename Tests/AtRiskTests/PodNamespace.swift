@@ -88,9 +88,11 @@ final class PodNamespace {
         return answer
     }
 
+    /// Where the overlay is in its own mount namespace.
+    var base: BytePath { BytePath("\(scratch)/merged") }
+
     /// The pod's mounts as the pod would see them after a chroot to the overlay.
     func table() throws -> MountTable {
-        let base = BytePath("\(scratch)/merged")
         let info = MountInfo(parsing: try LocalFile.read("/proc/\(shell.pid)/mountinfo"))
         return MountTable(
             info.mounts.filter { $0.mountPoint.isWithin(base) }.map { mount in
@@ -109,10 +111,12 @@ final class PodNamespace {
         let layer = WritableLayer(table) { try? FileStatus(disk + $0, mode: .follow) }
         let firstStart = FirstStart.load(
             stateDirectory: stateDirectory, podDirectory: disk + "/dev/shm", rootMount: table.root?.id)
-        return AtRiskScan.Options(
+        var options = AtRiskScan.Options(
             table: table, classifier: MountClassifier(table), layer: layer, firstStart: firstStart,
             baseline: Baseline.load(stateDirectory: stateDirectory), known: KnownLocation.defaults(homes: ["/root"]),
             volume: volume, paths: paths, walk: TreeWalk(diskRoot: diskRoot))
+        options.loadImage(stateDirectory: stateDirectory)
+        return options
     }
 
     func scan(paths: [BytePath] = [], volume: BytePath? = nil) throws -> AtRiskScan.Findings {

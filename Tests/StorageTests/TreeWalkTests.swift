@@ -24,6 +24,37 @@ struct TreeWalkTests {
         #expect(summary == TreeWalk.Summary(files: expected.count))
     }
 
+    @Test("a directory with many names is shared between threads, and every name is seen once", arguments: [1, 2, 7])
+    func manyNames(threads: Int) throws {
+        let scratch = try TemporaryDirectory()
+        try run("/bin/sh", ["-c", "cd \(scratch.path) && seq 5000 | xargs touch && mkdir sub && touch sub/file"])
+        let progress = Mutex(0)
+        let walk = TreeWalk(threads: threads, progress: { count in progress.withLock { $0 += count } })
+        let (entries, summary) = walk.entries(below: BytePath(scratch.path))
+        #expect(Set(entries.map(\.path)).count == 5001)
+        #expect(summary == TreeWalk.Summary(files: 5001))
+        #expect(progress.withLock { $0 } == 5001)
+    }
+
+    @Test("a tree that others change meanwhile is walked to its end, and nothing in it is called unreadable")
+    func vanishing() throws {
+        let scratch = try TemporaryDirectory()
+        let script = """
+            cd \(scratch.path); while :; do mkdir -p a/b && echo x > a/b/f && rm -r a && ln -s /usr a && rm a && echo x > a && rm a; done
+            """
+        let child = try ChildProcess.spawn(
+            .init(executable: "/bin/sh", arguments: ["-c", script], environment: ["PATH": "/usr/bin:/bin"]))
+        defer {
+            child.signalGroup(SIGKILL)
+            _ = child.wait(milliseconds: 5000)
+        }
+        for _ in 0..<2000 {
+            let (entries, summary) = TreeWalk().entries(below: BytePath(scratch.path))
+            #expect(summary.isComplete && summary.unreadable == [])
+            #expect(entries.allSatisfy { $0.path.isWithin(BytePath(scratch.path)) } && entries.count < 2)
+        }
+    }
+
     @Test("a directory that is skipped is left out with everything below it")
     func skip() throws {
         let scratch = try TemporaryDirectory()

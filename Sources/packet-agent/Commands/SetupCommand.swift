@@ -22,8 +22,11 @@ struct SetupCommand: ParsableCommand {
             let runner = try SetupCommand.runner()
             let record: SetupRecord
             do {
-                let input = try BootPass.setupInput(Context.loadQuietly().configuration)
-                record = runner.run(volume: input.volume, environment: input.environment, force: force)
+                let configuration = Context.loadQuietly().configuration
+                let input = try BootPass.setupInput(configuration)
+                record = BootPass.noting(configuration) {
+                    runner.run(volume: input.volume, environment: input.environment, force: force)
+                }
             } catch { throw Failure.cannot(error) }
             Status.show(record)
             if record.state != .succeeded { throw Failure.failed("setup \(record.state.rawValue)") }

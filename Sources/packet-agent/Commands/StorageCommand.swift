@@ -1,6 +1,5 @@
 import AgentService
 import ArgumentParser
-import AtRisk
 import LinuxKit
 import Storage
 
@@ -66,32 +65,5 @@ struct StorageCommand: ParsableCommand {
             ]
         }
         Terminal.write(Terminal.table([["MOUNT", "TYPE", "LIFETIME", "WHY"]] + rows))
-    }
-}
-
-struct AtRiskCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "at-risk", abstract: "List what would be lost if the pod terminated now.")
-
-    @Flag(help: "Print JSON.") var json = false
-    @Argument(help: "Look only below these paths.") var paths: [String] = []
-
-    func run() throws {
-        let view: PodView
-        do { view = try PodView.gather(Context.load()) } catch { throw Failure.cannot(error) }
-        let report = view.atRisk(paths: Context.bytes(of: paths).map { BytePath(bytes: $0) })
-        if json { return try Terminal.write(json: report) }
-        for problem in report.problems ?? [] { Terminal.writeError("packet-agent: \(TerminalText.escape(problem))") }
-        guard report.totalFiles > 0 else {
-            return Terminal.write("Nothing of yours would be lost if this pod stopped now.")
-        }
-        Terminal.write(
-            "You would lose \(ByteCount.format(report.totalBytes)) in \(report.totalFiles) file(s) if this pod stopped now."
-        )
-        for group in report.groups {
-            Terminal.write("\n\(ByteCount.format(group.bytes))  \(TerminalText.escape(group.title))")
-            Terminal.write("    \(TerminalText.escape(group.path))  (\(group.kind.rawValue), \(group.files) file(s))")
-            if let fix = group.fix { Terminal.write("    → \(TerminalText.escape(fix.command))") }
-        }
     }
 }
