@@ -21,7 +21,7 @@ NVML = str(ROOT / ".build" / "nvml-simulator" / "libnvidia-ml.so.1")
 GPUS = ["GPU-e0000000-0000-4000-8000-00000000000%d" % index for index in range(2)]
 
 
-def wait_for(condition, seconds=20, what="the condition"):
+def wait_for(condition, seconds=60, what="the condition"):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
@@ -65,7 +65,7 @@ class EndToEnd(unittest.TestCase):
         values.update(more)
         return {name: value for name, value in values.items() if value is not None}
 
-    def agent(self, *arguments, timeout=30, **more):
+    def agent(self, *arguments, timeout=120, **more):
         return subprocess.run(
             [AGENT, *arguments], env=self.environment(**more), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, timeout=timeout)

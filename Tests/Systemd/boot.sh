@@ -33,15 +33,19 @@ code=0
         mount -t sysfs -o ro sysfs "$root/sys"
         mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
         mount -t tmpfs -o mode=755 tmpfs "$root/dev"
-        for node in null zero full random urandom tty; do
-            touch "$root/dev/$node"
-            mount --bind "/dev/$node" "$root/dev/$node"
-        done
+        # Nodes of its own, not binds: systemd and agetty change their modes.
+        while read -r node major minor mode; do
+            mknod -m "$mode" "$root/dev/$node" c "$major" "$minor"
+        done <<<"null 1 3 666
+            zero 1 5 666
+            full 1 7 666
+            random 1 8 666
+            urandom 1 9 666
+            tty 5 0 666
+            console 1 3 600"
         mkdir "$root/dev/pts" "$root/dev/shm"
         mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
         ln -s pts/ptmx "$root/dev/ptmx"
-        touch "$root/dev/console"
-        mount --bind /dev/null "$root/dev/console"
         mount -t tmpfs -o mode=755 tmpfs "$root/run"
         ln -s /dev/null "$root/etc/systemd/system/console-getty.service"
         cd "$root"
