@@ -6,7 +6,9 @@ import PackageDescription
 //
 // PACKET_AGENT_ROOMS=light leaves out what needs the HTTP client, the server framework and SQLite, because
 // `swift test --filter X` compiles every test target of a package. Use it with `--scratch-path .build-light`.
-let light = Context.environment["PACKET_AGENT_ROOMS"] == "light"
+// PACKET_AGENT_ROOMS=fuzz is for scripts/fuzz: the light rooms and packet-fuzz, no tests.
+let rooms = Context.environment["PACKET_AGENT_ROOMS"]
+let light = rooms == "light" || rooms == "fuzz"
 
 let swiftSettings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
@@ -152,6 +154,20 @@ if !light {
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+    ]
+}
+
+if rooms == "fuzz" {
+    targets.removeAll { $0.type == .test }
+    targets += [
+        .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "packet-fuzz",
+            dependencies: [
+                "CFuzzer", "Effects", "Settings", "Storage", "Environment", "UsageRecord", "Metering",
+                "ControlPlaneAPI",
+            ],
+            path: "Tests/Fuzz/Harness", swiftSettings: swiftSettings),
     ]
 }
 

@@ -69,10 +69,11 @@ public enum MarkedBlock {
     }
 
     private static func find(in contents: [UInt8]) -> Found {
-        let starts = lineStarts(in: contents, of: Array(open.utf8))
-        let ends = lineStarts(in: contents, of: Array(close.utf8))
+        let starts = lineStarts(in: contents, of: open.utf8)
+        // Also without its newline: the end of a file that lost its last one is no mark yet, but becomes one when we append.
+        let ends = lineStarts(in: contents, of: close.utf8.dropLast())
         if starts.isEmpty && ends.isEmpty { return .none }
-        guard starts.count == 1, ends.count == 1, starts[0] < ends[0],
+        guard starts.count == 1, ends.count == 1, starts[0] < ends[0], contents[ends[0]...].starts(with: close.utf8),
             let line = contents[starts[0]...].firstIndex(of: newline)
         else {
             return .changed
@@ -86,7 +87,7 @@ public enum MarkedBlock {
         return .found(range: starts[0]..<(ends[0] + close.utf8.count), kind: String(fields[0]), body: body)
     }
 
-    private static func lineStarts(in contents: [UInt8], of mark: [UInt8]) -> [Int] {
+    private static func lineStarts(in contents: [UInt8], of mark: some Sequence<UInt8>) -> [Int] {
         let starts = [0] + contents.indices.filter { contents[$0] == newline }.map { $0 + 1 }
         return starts.filter { contents[$0...].starts(with: mark) }
     }

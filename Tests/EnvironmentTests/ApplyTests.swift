@@ -34,6 +34,15 @@ import Testing
         #expect(MarkedBlock.put(Array("y\n".utf8), into: made + made) == nil)
         #expect(MarkedBlock.state(in: Array(made.dropLast(5))) == .changed)
     }
+
+    /// Found by fuzzing: appending ended the last line, and so made a second closing mark.
+    @Test func aMarkThatLostItsNewlineAtTheEndOfTheFileIsAChangedBlock() throws {
+        let made = try #require(MarkedBlock.put(Array("x=1\n".utf8), into: nil))
+        let cut = Array(made.dropLast())
+        #expect(MarkedBlock.state(in: cut) == .changed)
+        #expect(MarkedBlock.put(Array("y\n".utf8), into: cut) == nil)
+        #expect(MarkedBlock.remove(from: cut) == nil)
+    }
 }
 
 @Suite struct ApplyTests {
