@@ -58,6 +58,8 @@ var targets: [Target] = [
     room("Storage", ["CLinux", "Effects", "LinuxKit", system]),
     room("Catalog", ["LinuxKit", "Storage", system]),
     room("AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
+    room("Limits", ["LinuxKit"]),
+    room("Warnings", ["LinuxKit"]),
     room("Environment", ["LinuxKit", "Settings", "Storage", "Catalog"]),
     room("Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment"]),
     room("GPU", ["CLinux", "CNVML", "Effects", "LinuxKit"]),
@@ -70,6 +72,8 @@ var targets: [Target] = [
     tests(of: "Storage", ["LinuxKit", "CLinux", system], exclude: ["Fixtures"]),
     tests(of: "Catalog", ["LinuxKit", "Storage", system]),
     tests(of: "AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
+    tests(of: "Limits", ["LinuxKit"]),
+    tests(of: "Warnings"),
     tests(of: "Environment", ["LinuxKit", "Settings", "Storage", "Catalog"]),
     tests(of: "Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment"]),
     tests(of: "GPU", ["CNVML", "Effects", "LinuxKit"]),
@@ -103,22 +107,22 @@ if !light {
         room(
             "Doctor",
             [
-                "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
-                "UsageRecord", "ControlPlaneAPI", "LocalAPI",
+                "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Limits", "Environment", "Boot",
+                "GPU", "UsageRecord", "ControlPlaneAPI", "LocalAPI",
             ]),
         room(
             "AgentService",
             [
-                "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Environment", "Boot",
-                "GPU",
+                "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Limits", "Warnings",
+                "Environment", "Boot", "GPU",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", lifecycle,
                 unixSignals, logging, nioCore, nioPosix,
             ]),
         program(
             "packet-agent",
             [
-                "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Environment", "Boot",
-                "GPU",
+                "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Limits", "Warnings",
+                "Environment", "Boot", "GPU",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService",
                 arguments,
                 logging, system,
@@ -131,8 +135,8 @@ if !light {
         tests(
             of: "Doctor",
             [
-                "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Environment", "Boot", "GPU",
-                "ControlPlaneAPI", "LocalAPI",
+                "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Limits", "Environment", "Boot",
+                "GPU", "ControlPlaneAPI", "LocalAPI",
             ]),
         .testTarget(
             name: "PacketControlTests",

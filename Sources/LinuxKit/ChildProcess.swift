@@ -100,16 +100,21 @@ public final class ChildProcess: Sendable {
     }
 
     /// Waits at most `milliseconds` (nil: for ever) for the end; nil when it still runs.
-    public func wait(milliseconds: Int? = nil) -> Termination? {
+    public func wait(milliseconds: Int? = nil) -> Termination? { end(milliseconds: milliseconds)?.termination }
+
+    private func end(milliseconds: Int?) -> (termination: Termination, cpuMicroseconds: UInt64)? {
         let deadline = milliseconds.map { Self.now() + Int64($0) }
         while true {
             var status: Int32 = 0
-            let result = waitpid(pid, &status, WNOHANG)
+            var usage = rusage()
+            let result = wait4(pid, &status, WNOHANG, &usage)
             if result == pid {
+                let cpu = [usage.ru_utime, usage.ru_stime].map { UInt64($0.tv_sec) * 1_000_000 + UInt64($0.tv_usec) }
                 // WIFEXITED, WEXITSTATUS and WTERMSIG of wait(2), which are macros.
-                return status & 0x7f == 0 ? .exited(status >> 8 & 0xff) : .signalled(status & 0x7f)
+                let end: Termination = status & 0x7f == 0 ? .exited(status >> 8 & 0xff) : .signalled(status & 0x7f)
+                return (end, cpu[0] + cpu[1])
             }
-            if result < 0 && errno != EINTR { return .exited(255) }
+            if result < 0 && errno != EINTR { return (.exited(255), 0) }
             let left = deadline.map { max(0, $0 - Self.now()) }
             if left == 0 { return nil }
             var poll = pollfd(fd: pidDescriptor, events: Int16(POLLIN), revents: 0)
@@ -130,6 +135,8 @@ public final class ChildProcess: Sendable {
         public let timedOut: Bool
         /// Standard output, cut at the limit.
         public let output: [UInt8]
+        /// User and system time of the process and of its children that it waited for, in microseconds; 0 while it lives.
+        public let cpuMicroseconds: UInt64
     }
 
     /// Runs a process, captures its standard output up to `limit` bytes, and kills its group at the deadline.
@@ -165,11 +172,14 @@ public final class ChildProcess: Sendable {
             if count <= 0 { break }
             output += buffer[0..<min(count, max(0, limit - output.count))]
         }
-        if let termination = child.wait(milliseconds: Int(max(0, deadline - now()))) {
-            return Captured(termination: termination, timedOut: false, output: output)
+        if let end = child.end(milliseconds: Int(max(0, deadline - now()))) {
+            return Captured(
+                termination: end.termination, timedOut: false, output: output, cpuMicroseconds: end.cpuMicroseconds)
         }
         child.signalGroup(SIGKILL)
-        return Captured(termination: child.wait(milliseconds: 100), timedOut: true, output: output)
+        let end = child.end(milliseconds: 100)
+        return Captured(
+            termination: end?.termination, timedOut: true, output: output, cpuMicroseconds: end?.cpuMicroseconds ?? 0)
     }
 
     private static func now() -> Int64 {

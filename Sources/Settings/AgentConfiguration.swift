@@ -36,6 +36,12 @@ public struct AgentConfiguration: Sendable, Equatable {
         /// What the site knows of mounts and the agent cannot see: each a ``StorageRule`` in text, the first that matches
         /// wins over the built-in table.
         public var rules: [String] = []
+        /// The identity (`.packet/volume.json`) that the primary volume must have; empty for any.
+        public var volumeID = ""
+        /// MiB that the pod may write outside its volumes before it is evicted; 0 when the platform does not say.
+        public var ephemeralLimitMiB = 0
+        /// MiB at risk in one group from which on the agent warns; 0 for never.
+        public var warnAtRiskMiB = 1024
         /// Seconds that boot waits for an expected volume.
         public var volumeWaitSeconds = 30
         /// Milliseconds after which a volume that does not answer is called stuck.

@@ -66,6 +66,15 @@ public struct Setting: Sendable {
             "storage", "rules", \.storage.rules,
             "What the site knows of mounts, each \"MOUNTPOINT TYPES LIFETIME REASON\"; they win over what the agent sees.",
             check: storageRule),
+        .string(
+            "storage", "volume_id", \.storage.volumeID,
+            "Identity (.packet/volume.json) that the primary volume must have; empty for any."),
+        .integer(
+            "storage", "ephemeral_limit_mib", \.storage.ephemeralLimitMiB, 0...1_073_741_824,
+            "MiB that the pod may write outside its volumes before it is evicted; 0 when not known."),
+        .integer(
+            "storage", "warn_at_risk_mib", \.storage.warnAtRiskMiB, 0...1_073_741_824,
+            "MiB at risk in one group from which on the agent warns; 0 for never."),
         .integer(
             "storage", "volume_wait_s", \.storage.volumeWaitSeconds, 0...3600,
             "Seconds that boot waits for an expected volume."),

@@ -11,7 +11,8 @@ extension StorageProbe {
     /// - Returns: the exit status: 0 with an answer (which may be an error number of the file system), 64 for wrong usage.
     public static func main(arguments: [String]) -> Int32 {
         guard let answer = answer(arguments: arguments), var line = try? Array(JSONEncoder().encode(answer)) else {
-            let usage = Array("usage: packet-agent probe statfs|resolve PATH [--proc DIRECTORY]\n".utf8)
+            let usage = Array(
+                "usage: packet-agent probe statfs|resolve|examine PATH [--proc DIRECTORY] [--lease BASE64]\n".utf8)
             _ = write(2, usage, usage.count)
             return 64
         }
@@ -26,13 +27,24 @@ extension StorageProbe {
             return nil
         }
         var procRoot = "/proc"
-        if let option = arguments.popFirst() {
-            guard option == "--proc", let value = arguments.popFirst(), arguments.isEmpty else { return nil }
-            procRoot = value
+        var lease: VolumeLease?
+        while let option = arguments.popFirst() {
+            guard let value = arguments.popFirst() else { return nil }
+            switch option {
+            case "--proc": procRoot = value
+            case "--lease":
+                lease = Data(base64Encoded: value).flatMap { try? JSONDecoder().decode(VolumeLease.self, from: $0) }
+            default: return nil
+            }
         }
         switch question {
         case "statfs": return space(of: path)
         case "resolve": return target(of: path, procRoot: procRoot)
+        case "examine":
+            guard let lease, let volume = path.text else { return nil }
+            var result = ProbeAnswer()
+            result.examination = VolumeExaminer(volume: volume, lease: lease).examine()
+            return result
         default: return nil
         }
     }

@@ -107,8 +107,8 @@ public struct StorageProbe: Sendable {
         }
     }
 
-    private func ask<Answer>(
-        _ question: String, _ path: BytePath, on mount: Mount, read: (ProbeAnswer) -> Answer?
+    func ask<Answer>(
+        _ question: String, _ path: BytePath, on mount: Mount, more: [String] = [], read: (ProbeAnswer) -> Answer?
     ) -> Outcome<Answer> {
         let start = ProbeLock.now()
         var lock: ProbeLock?
@@ -123,7 +123,7 @@ public struct StorageProbe: Sendable {
             }
         }
         let specification = ChildProcess.Specification(
-            executable: executable, arguments: ["probe", question, ProbePath.encode(path), "--proc", procRoot],
+            executable: executable, arguments: ["probe", question, ProbePath.encode(path), "--proc", procRoot] + more,
             environment: ["PATH": "/usr/bin:/bin"], workingDirectory: "/", descriptors: (lock?.descriptor, nil, nil))
         let left = max(1, deadline - Int(ProbeLock.now() - start))
         let captured: ChildProcess.Captured
@@ -157,6 +157,7 @@ struct ProbeAnswer: Codable, Equatable {
     var existing: String?
     /// Link and target of each hop.
     var hops: [[String]]?
+    var examination: VolumeExamination?
     var errorNumber: Int32?
 
     enum CodingKeys: String, CodingKey {
@@ -169,6 +170,7 @@ struct ProbeAnswer: Codable, Equatable {
         case exists
         case existing = "existing_b64"
         case hops = "hops_b64"
+        case examination
         case errorNumber = "errno"
     }
 }
