@@ -1,3 +1,4 @@
+import Environment
 public import Settings
 
 /// Where the agent's files are (DESIGN, Files).
@@ -23,6 +24,14 @@ public struct AgentPaths: Sendable {
     public var hello: String { runtimeDirectory + "/hello.json" }
     /// Usage records that wait for delivery.
     public var spool: String { stateDirectory + "/spool" }
+    /// What the daemon found by writing to the volumes.
+    public var volumes: String { runtimeDirectory + "/volumes.json" }
+    /// What would be lost, as the daemon last saw it; for root only, because it names the files of every user.
+    public var atRisk: String { runtimeDirectory + "/at-risk.json" }
+    /// The warnings that hold; for root only.
+    public var warnings: String { runtimeDirectory + "/warnings.json" }
+    /// What an interactive login shell shows (``LoginNotice``).
+    public var login: String { EnvironmentApply(runtimeDirectory: runtimeDirectory).loginFile }
     /// Held by the daemon, so that there is one.
     public var lock: String { stateDirectory + "/lock" }
 }

@@ -31,6 +31,7 @@ public final class Daemon: Sendable {
     private let logger: Logger
     private let meter: UsageMeter
     private let volumes = VolumeWatch()
+    private let atRisk: AtRiskWatch
     private let startedAt: UInt64
     private let sampler = Mutex<GPUSampler?>(nil)
     private let delivery = Mutex<UsageDelivery?>(nil)
@@ -45,6 +46,7 @@ public final class Daemon: Sendable {
         identity = PodIdentity(configuration)
         paths = AgentPaths(configuration)
         meter = try UsageMeter(clock: clock)
+        atRisk = AtRiskWatch(configuration, logger: logger)
         startedAt = clock.boottime()
     }
 
@@ -98,7 +100,7 @@ public final class Daemon: Sendable {
                     service: Reporter(
                         client: client, identity: identity, configuration: configuration, version: version,
                         meter: meter,
-                        volumes: volumes, snapshot: { [self] in sampler.withLock { $0 }?.snapshot },
+                        volumes: volumes, atRisk: atRisk, snapshot: { [self] in sampler.withLock { $0 }?.snapshot },
                         startedAt: clock.realtimeMilliseconds(), logger: logger)))
             let usage = UsageDelivery(
                 meter: meter, client: client, podUID: identity.podUID, clock: clock, logger: logger)
@@ -117,7 +119,7 @@ public final class Daemon: Sendable {
             logger.error("a service ended unexpectedly", metadata: ["reason": "\(error)"])
         }
         Systemd.notify("STOPPING=1")
-        volumes.stop()
+        volumes.stop(self.configuration)
         await client?.shutdown()
         await server.stop()
         // Threads that wait for a driver or a disk that does not answer would hold exit(3) up; nothing is left to do.
@@ -132,7 +134,8 @@ public final class Daemon: Sendable {
                 metering: configuration.metering,
                 sampleInterval: configuration.gpu.sampleIntervalMilliseconds)
         }
-        try volumes.start(configuration)
+        try atRisk.start()
+        try volumes.start(configuration, logger: logger) { [atRisk] in atRisk.observe($0) }
         guard configuration.gpu.enabled else { return }
         var options = GPUSampler.Options()
         options.libraryPath = configuration.gpu.library
@@ -169,7 +172,7 @@ public final class Daemon: Sendable {
 
     /// What the daemon knows of itself.
     func status() -> StatusDocument {
-        var document = StatusDocument.fromFiles(paths, volumes: volumes.state)
+        var document = StatusDocument.fromFiles(paths, volumes: volumes.volumes)
         let now = clock.boottime()
         document.agent = version
         document.pid = getpid()

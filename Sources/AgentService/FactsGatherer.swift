@@ -1,3 +1,4 @@
+import AtRisk
 import Boot
 import Catalog
 import ControlPlaneAPI
@@ -7,6 +8,7 @@ import Environment
 import FoundationEssentials
 public import GPU
 import Glibc
+import Limits
 import LinuxKit
 import LocalAPI
 public import Settings
@@ -17,13 +19,23 @@ public enum FactsGatherer {
     /// Milliseconds that NVML may take when no daemon has an answer ready.
     private static let nvmlMilliseconds = 2000
 
+    /// How to find out what would be lost.
+    public enum Sizes: Sendable {
+        /// Walk the writable layer.
+        case measured
+        /// Take the daemon's last answer.
+        case cached
+        /// Not at all.
+        case none
+    }
+
     /// Gathers the facts.
     ///
     /// - Parameters:
     ///   - session: the environment of the session that asks; nil when no session does.
-    ///   - measureSizes: walk the writable layer.
+    ///   - sizes: how to find out what would be lost.
     public static func gather(
-        _ loaded: AgentConfiguration.Loaded, version: String, session: [String: String]?, measureSizes: Bool
+        _ loaded: AgentConfiguration.Loaded, version: String, session: [String: String]?, sizes: Sizes
     ) async -> Facts {
         let configuration = loaded.configuration
         let paths = AgentPaths(configuration)
@@ -41,10 +53,22 @@ public enum FactsGatherer {
             facts.plan = plan
             facts.tools = tools(session, facts.user, view)
             (facts.environmentFile, facts.profileFile) = files(plan, configuration)
-            if measureSizes { facts.atRisk = view.atRisk() }
+            if sizes == .measured { facts.atRisk = view.atRisk() }
         } catch {
             facts.storageFailure = error.description
         }
+        if sizes == .cached {
+            facts.atRisk = (try? LocalFile.read(paths.atRisk, limit: 16 << 20)).flatMap {
+                try? JSONDecoder().decode(AtRiskReport.self, from: Data($0))
+            }
+        }
+        for entry in VolumesDocument.read(paths.volumes)?.volumes ?? [] {
+            guard let examination = entry.examination else { continue }
+            facts.examinations[entry.mountPoint] = .init(
+                examination: examination, firstIdentity: entry.firstIdentity,
+                lastEnd: entry.lastEnd.map { ($0.cause, $0.text) })
+        }
+        facts.limits = ContainerLimits.read()
         facts.boot = (try? LocalFile.read(paths.boot, limit: 1 << 20)).flatMap {
             try? JSONDecoder().decode(JSONValue.self, from: Data($0))
         }

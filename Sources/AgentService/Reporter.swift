@@ -22,6 +22,7 @@ struct Reporter: Service {
     let version: String
     let meter: UsageMeter
     let volumes: VolumeWatch
+    let atRisk: AtRiskWatch
     let snapshot: @Sendable () -> GPUSnapshot?
     let startedAt: Int64
     let logger: Logger
@@ -58,7 +59,7 @@ struct Reporter: Service {
             epoch: epoch, prevEpoch: metering.previousEpoch, bootID: identity.bootID, agentVersion: version,
             image: configuration.agent.image.isEmpty ? nil : configuration.agent.image,
             startedAt: Timestamp(milliseconds: startedAt),
-            volumes: volumes.state.map { .init(name: $0.name, mountPoint: $0.mountPoint, state: $0.state.rawValue) },
+            volumes: volumes.volumes.map { .init(name: $0.name, mountPoint: $0.mountPoint, state: $0.state.rawValue) },
             gpus: gpus)
     }
 
@@ -81,7 +82,8 @@ struct Reporter: Service {
     private func report() async -> Bool {
         guard let doctor = await runDoctor() else { return false }
         let boot = StatusDocument.fromFiles(AgentPaths(configuration), volumes: []).boot
-        let report = PodReport(atRisk: Self.atRisk(doctor), doctor: doctor, boot: boot)
+        let report = PodReport(
+            atRisk: Self.atRisk(doctor), doctor: doctor, boot: boot, warnings: atRisk.warnings)
         guard let body = try? JSONEncoder().encode(report) else { return false }
         do {
             let answer = try await client.request("PUT", "/v1/pods/\(identity.podUID)/report", body: Array(body))

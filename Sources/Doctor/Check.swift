@@ -32,6 +32,8 @@ public struct Check: Sendable {
     public let title: String
     /// Why it matters, in one sentence.
     public let why: String
+    /// How to mend it, in a sentence or two; a finding may carry the exact command.
+    public let mend: String
     /// Checks that must not have failed for this one to make sense.
     public let requires: [String]
     /// True when the check walks files; such checks are left out of a quick look.
@@ -39,23 +41,25 @@ public struct Check: Sendable {
     let run: @Sendable (Facts) -> Finding
 
     init(
-        _ id: String, _ title: String, why: String, requires: [String] = [], measuresSizes: Bool = false,
+        _ id: String, _ title: String, why: String, mend: String, requires: [String] = [], measuresSizes: Bool = false,
         run: @escaping @Sendable (Facts) -> Finding
     ) {
         self.id = id
         self.title = title
         self.why = why
+        self.mend = mend
         self.requires = requires
         self.measuresSizes = measuresSizes
         self.run = run
     }
 
-    /// `storage`, `caches`, `environment`, `setup`, `gpu`, `control-plane` or `agent`.
+    /// `storage`, `limits`, `caches`, `environment`, `setup`, `gpu`, `control-plane` or `agent`.
     public var group: String { String(id.prefix { $0 != "." }) }
 
     /// Every check, in the order in which they run and are documented.
     public static let all: [Check] =
-        storageChecks + cacheChecks + environmentChecks + setupChecks + gpuChecks + controlPlaneChecks + agentChecks
+        storageChecks + volumeChecks + limitChecks + cacheChecks + environmentChecks + setupChecks + gpuChecks
+        + controlPlaneChecks + agentChecks
 }
 
 /// Runs checks in order and puts their findings together.

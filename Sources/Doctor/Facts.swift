@@ -4,6 +4,7 @@ public import Catalog
 public import ControlPlaneAPI
 public import Environment
 public import GPU
+public import Limits
 public import Settings
 public import Storage
 
@@ -65,6 +66,23 @@ public struct Facts: Sendable {
         }
     }
 
+    /// What the daemon found by writing to a volume.
+    public struct Examination: Sendable {
+        /// What the last look found.
+        public var examination: VolumeExamination
+        /// The identity that was seen there first since this container started.
+        public var firstIdentity: String?
+        /// How the container ended that held the lease before.
+        public var lastEnd: (cause: String, text: String)?
+
+        /// Makes an examination.
+        public init(examination: VolumeExamination, firstIdentity: String?, lastEnd: (cause: String, text: String)?) {
+            self.examination = examination
+            self.firstIdentity = firstIdentity
+            self.lastEnd = lastEnd
+        }
+    }
+
     /// The control plane as configured.
     public struct ControlPlane: Sendable {
         /// Its base URL; empty for none.
@@ -90,6 +108,10 @@ public struct Facts: Sendable {
     public var storage: StorageFacts?
     /// Why it could not be read.
     public var storageFailure: String?
+    /// What the daemon found by writing to the volumes, by mount point; empty before it looked.
+    public var examinations: [String: Examination] = [:]
+    /// What the container uses of its limits; nil when not read.
+    public var limits: ContainerLimits?
     /// Where the writable layer is.
     public var layer: WritableLayer?
     /// Which volume the environment points to.

@@ -27,6 +27,8 @@ public struct EnvironmentApply: Sendable {
     public let readyFlag: String
     /// The one rendered POSIX file.
     public let environmentFile: String
+    /// What an interactive login shell shows: lines of a time and a text, kept by the daemon.
+    public let loginFile: String
     /// The login shells' file with our block.
     public let profileFile: String
 
@@ -38,6 +40,7 @@ public struct EnvironmentApply: Sendable {
     public init(runtimeDirectory: String = "/run/packet-agent", root: String = "") {
         readyFlag = runtimeDirectory + "/volume.ready"
         environmentFile = runtimeDirectory + "/env.sh"
+        loginFile = runtimeDirectory + "/login"
         profileFile = root + "/etc/profile.d/packet-agent.sh"
     }
 
@@ -120,7 +123,24 @@ public struct EnvironmentApply: Sendable {
 
     private var profileBody: [UInt8] {
         let path = String(decoding: ShellQuoting.posix(environmentFile.utf8), as: UTF8.self)
-        return Array("if [ -r \(path) ]; then . \(path); fi\n".utf8)
+        let login = String(decoding: ShellQuoting.posix(loginFile.utf8), as: UTF8.self)
+        // Interactive shells only, and with the shell's own means: no login waits for a program of ours or for a volume.
+        return Array(
+            """
+            if [ -r \(path) ]; then . \(path); fi
+            case $- in *i*) if [ -s \(login) ]; then
+                while read -r packet_agent_at packet_agent_text; do
+                    case $packet_agent_at in '' | *[!0-9]*) continue ;; esac
+                    packet_agent_at=$(((${EPOCHSECONDS:-$(date +%s)} - packet_agent_at) / 60))
+                    if [ "$packet_agent_at" -gt 0 ]; then
+                        packet_agent_text="$packet_agent_text ($packet_agent_at min ago)"
+                    fi
+                    printf '%s\\n' "$packet_agent_text"
+                done <\(login)
+                unset packet_agent_at packet_agent_text
+            fi ;; esac
+
+            """.utf8)
     }
 
     private func contents(_ path: String) throws(LinuxError) -> [UInt8]? {

@@ -1,10 +1,10 @@
 import LinuxKit
 
 /// Runs blocking work on threads of its own and waits for all of it.
-enum Parallel {
+public enum Parallel {
     /// Calls `body` with 0 to `count - 1`, each on a thread of its own; the caller's thread takes the first, and any for which
     /// no thread could be started.
-    static func run(_ count: Int, name: String, _ body: @escaping @Sendable (Int) -> Void) {
+    public static func run(_ count: Int, name: String, _ body: @escaping @Sendable (Int) -> Void) {
         guard count > 1 else {
             if count == 1 { body(0) }
             return

@@ -40,6 +40,8 @@ public struct WarningBoard: Sendable, Equatable {
         public var raised: [Warning] = []
         /// Warnings that no longer hold.
         public var cleared: [Warning] = []
+        /// Nothing changed.
+        public var isEmpty: Bool { raised.isEmpty && cleared.isEmpty }
     }
 
     /// The warnings that hold, the oldest first.

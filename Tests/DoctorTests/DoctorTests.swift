@@ -60,7 +60,7 @@ private func storage(volume: Bool = true) -> StorageFacts? {
         #expect(Set(ids).count == ids.count)
         #expect(
             Set(Check.all.map(\.group)) == [
-                "storage", "caches", "environment", "setup", "gpu", "control-plane", "agent",
+                "storage", "limits", "caches", "environment", "setup", "gpu", "control-plane", "agent",
             ])
         for check in Check.all {
             for required in check.requires {

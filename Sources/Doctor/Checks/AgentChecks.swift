@@ -8,7 +8,8 @@ extension Check {
     static let controlPlaneChecks: [Check] = [
         Check(
             "control-plane.configured", "The control plane is configured",
-            why: "Usage and snapshots need its address, the pod's UID and a token that only root can read."
+            why: "Usage and snapshots need its address, the pod's UID and a token that only root can read.",
+            mend: "Set control_plane.url, pod_uid and token_file; the platform does this in its images."
         ) { facts in
             let plane = facts.controlPlane
             guard !plane.url.isEmpty else { return .init(.skip, "no control_plane.url; usage is kept in the spool") }
@@ -19,6 +20,7 @@ extension Check {
         Check(
             "control-plane.delivery", "Usage records are delivered",
             why: "Records wait on the container's layer until the control plane has them, and end with the pod.",
+            mend: "Check that the control plane can be reached and accepts the token; records are kept meanwhile.",
             requires: ["control-plane.configured"]
         ) { facts in
             guard let daemon = facts.daemon else { return .init(.unknown, "the agent is not running") }
@@ -38,7 +40,8 @@ extension Check {
     static let agentChecks: [Check] = [
         Check(
             "agent.configuration", "The configuration",
-            why: "A mistaken key is ignored and its default used instead."
+            why: "A mistaken key is ignored and its default used instead.",
+            mend: "packet-agent config check names the line."
         ) { facts in
             guard let first = facts.configuration.errors.first else {
                 return .init(.pass, "\(facts.configuration.path): no mistakes")
@@ -50,7 +53,8 @@ extension Check {
         },
         Check(
             "agent.running", "The agent is running",
-            why: "Without it GPUs are not metered and nothing is reported."
+            why: "Without it GPUs are not metered and nothing is reported.",
+            mend: "Start the service, or packet-agent run in the container's entrypoint."
         ) { facts in
             guard let daemon = facts.daemon else {
                 return .init(
@@ -63,7 +67,8 @@ extension Check {
         },
         Check(
             "agent.boot", "The boot pass",
-            why: "It waits for the volume, writes the environment and runs the set-up script."
+            why: "It waits for the volume, writes the environment and runs the set-up script.",
+            mend: "packet-agent boot runs it again and says what failed."
         ) { facts in
             guard case .object(let boot)? = facts.boot, case .string(let state)? = boot["state"] else {
                 return .init(

@@ -9,18 +9,23 @@ extension Check {
         placement(
             "caches.huggingface", "Hugging Face models and datasets",
             why: "Downloads of many gigabytes are repeated in every new pod when they lie on the container's layer.",
+            mend: "Let sessions read the agent's environment: packet-agent env apply, then a new shell.",
             kinds: ["hf-hub", "hf-datasets"]),
         placement(
             "caches.pip", "pip's download cache",
-            why: "With the cache on the volume a package is downloaded once, not once per pod.", kinds: ["pip-cache"],
+            why: "With the cache on the volume a package is downloaded once, not once per pod.",
+            mend: "Let sessions read the agent's environment: packet-agent env apply, then a new shell.",
+            kinds: ["pip-cache"],
             only: { $0.id.hasPrefix("pip") }),
         placement(
             "caches.models", "Model and data stores of other tools",
             why: "What these tools download is gone with the pod unless it lies on the volume.",
+            mend: "Let sessions read the agent's environment: packet-agent env apply, then a new shell.",
             kinds: ["model-cache", "dataset"]),
         Check(
             "caches.secrets", "Tokens and keys",
-            why: "A token in a shared cache on the volume can be read by everybody who mounts the volume."
+            why: "A token in a shared cache on the volume can be read by everybody who mounts the volume.",
+            mend: "Keep tokens in a private place and remove them from the shared directory."
         ) { facts in
             let exposed = facts.tools.filter { $0.tool.kind == "secret" && $0.classification.lifetime == .volume }
             guard let first = exposed.first else { return .init(.pass, "no known token file is on a shared volume") }
@@ -32,10 +37,10 @@ extension Check {
 
     /// A check that the tools of some kinds, which belong on the volume, put their data there.
     private static func placement(
-        _ id: String, _ title: String, why: String, kinds: Set<String>,
+        _ id: String, _ title: String, why: String, mend: String, kinds: Set<String>,
         only: @escaping @Sendable (ToolLocation) -> Bool = { _ in true }
     ) -> Check {
-        Check(id, title, why: why, requires: ["storage.mountinfo"]) { facts in
+        Check(id, title, why: why, mend: mend, requires: ["storage.mountinfo"]) { facts in
             let tools = facts.tools.filter {
                 $0.tool.placement == .direct && kinds.contains($0.tool.kind) && only($0.tool)
             }

@@ -6,7 +6,8 @@ extension Check {
     static let environmentChecks: [Check] = [
         Check(
             "environment.plan", "A volume for the environment",
-            why: "Variables point to one volume; with none or several the agent does not guess."
+            why: "Variables point to one volume; with none or several the agent does not guess.",
+            mend: "Attach a volume, or name the one to use in storage.primary_volume."
         ) { facts in
             guard facts.configuration.configuration.environment.enabled else {
                 return .init(.skip, "switched off (environment.enabled)")
@@ -22,7 +23,9 @@ extension Check {
         },
         Check(
             "environment.files", "The environment is written for new sessions",
-            why: "Login shells read /etc/profile.d, which reads the agent's env.sh.", requires: ["environment.plan"]
+            why: "Login shells read /etc/profile.d, which reads the agent's env.sh.",
+            mend: "packet-agent env apply; it is safe and can be undone with env revert.",
+            requires: ["environment.plan"]
         ) { facts in
             guard facts.plan?.volume != nil else { return .init(.skip, "there is no volume to point to") }
             let states = [("env.sh", facts.environmentFile), ("profile.d", facts.profileFile)]
@@ -35,6 +38,7 @@ extension Check {
         Check(
             "environment.session", "This session sees the environment",
             why: "A process keeps the variables it was started with; older sessions go on writing to the container.",
+            mend: "Start a new login shell or read env.sh; restart notebooks and training that were started before.",
             requires: ["environment.plan"]
         ) { facts in
             guard let session = facts.session else { return .init(.skip, "not asked from a session") }
@@ -51,7 +55,9 @@ extension Check {
         },
         Check(
             "environment.pythonpath", "Packages on the volume fit this Python",
-            why: "Packages built for another Python version cannot be imported.", requires: ["environment.plan"]
+            why: "Packages built for another Python version cannot be imported.",
+            mend: "Install the packages again for this Python, or use the image they were built for.",
+            requires: ["environment.plan"]
         ) { facts in
             guard let plan = facts.plan, plan.volume != nil else { return .init(.skip, "there is no volume") }
             if plan.variables.contains(where: { $0.name == "PYTHONPATH" }) {

@@ -6,7 +6,9 @@ extension Check {
     static let gpuChecks: [Check] = [
         Check(
             "gpu.nvml", "NVML answers",
-            why: "Without NVML neither health nor usage of GPUs is known; CUDA programs usually fail too."
+            why: "Without NVML neither health nor usage of GPUs is known; CUDA programs usually fail too.",
+            mend:
+                "Without a driver the container was started without GPUs; a version mismatch needs the node's restart."
         ) { facts in
             guard facts.configuration.configuration.gpu.enabled else {
                 return .init(.skip, "switched off (gpu.enabled)")
@@ -21,7 +23,8 @@ extension Check {
         },
         Check(
             "gpu.devices", "Every GPU answers",
-            why: "A lost GPU does no work and is still paid for.", requires: ["gpu.nvml"]
+            why: "A lost GPU does no work and is still paid for.",
+            mend: "Ask the platform for another node; a lost GPU comes back only with a reset.", requires: ["gpu.nvml"]
         ) { facts in
             guard let gpu = facts.gpu else { return .init(.skip, "NVML was not asked") }
             let devices = gpu.allocatableDevices
@@ -39,6 +42,7 @@ extension Check {
         Check(
             "gpu.health", "No GPU reports errors",
             why: "Uncorrected memory errors and pending resets end in wrong results or crashes.",
+            mend: "Save work and ask the platform for another node; look up the XID in NVIDIA's list.",
             requires: ["gpu.devices"]
         ) { facts in
             guard let gpu = facts.gpu else { return .init(.skip, "NVML was not asked") }

@@ -6,7 +6,8 @@ extension Check {
     static let setupChecks: [Check] = [
         Check(
             "setup.script", "The volume's set-up script",
-            why: "It is run as root at every container start, so only a script that nobody else can change is run."
+            why: "It is run as root at every container start, so only a script that nobody else can change is run.",
+            mend: "Give the script to root or to the volume's owner and take write permission from all others."
         ) { facts in
             guard facts.configuration.configuration.setup.enabled else {
                 return .init(.skip, "switched off (setup.enabled)")
@@ -22,7 +23,9 @@ extension Check {
         },
         Check(
             "setup.result", "How the set-up script went",
-            why: "What it should have installed is missing when it failed.", requires: ["setup.script"]
+            why: "What it should have installed is missing when it failed.",
+            mend: "Read packet-agent setup logs, mend the script, then packet-agent setup run --force.",
+            requires: ["setup.script"]
         ) { facts in
             guard let setup = facts.setup else { return .init(.skip, "no boot pass has run it yet") }
             let again = DoctorReport.Fix(

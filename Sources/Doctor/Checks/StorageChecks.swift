@@ -6,7 +6,9 @@ extension Check {
     static let storageChecks: [Check] = [
         Check(
             "storage.at-risk", "What would be lost if the pod ended now",
-            why: "The container's writable layer and emptyDir volumes are destroyed with the pod.", measuresSizes: true
+            why: "The container's writable layer and emptyDir volumes are destroyed with the pod.",
+            mend: "Move what matters to the volume: packet-agent at-risk shows a command for each group.",
+            measuresSizes: true
         ) { facts in
             guard let report = facts.atRisk else {
                 return .init(.unknown, "not measured: \(facts.storageFailure ?? "mounts unknown")")
@@ -41,7 +43,8 @@ extension Check {
         },
         Check(
             "storage.root", "The root file system",
-            why: "What is written outside a volume lives only as long as this says."
+            why: "What is written outside a volume lives only as long as this says.",
+            mend: "Nothing to mend; where the lifetime is unknown, tell it with a rule in storage.rules."
         ) { facts in
             guard let storage = facts.storage, let root = storage.table.owner(of: .root) else {
                 return .init(.unknown, facts.storageFailure ?? "no mount owns /")
@@ -55,7 +58,8 @@ extension Check {
         },
         Check(
             "storage.mountinfo", "The kernel's list of mounts",
-            why: "A line that cannot be read hides a mount, and with it how long data there lives."
+            why: "A line that cannot be read hides a mount, and with it how long data there lives.",
+            mend: "Report the line; if /proc is hidden by the sandbox, the agent cannot work."
         ) { facts in
             guard let storage = facts.storage else { return .init(.fail, facts.storageFailure ?? "not readable") }
             guard let first = storage.errors.first else {
@@ -67,6 +71,8 @@ extension Check {
             "storage.volume", "A volume is mounted",
             why:
                 "Without a volume nothing in this pod survives its end, and data written to the volume's path is lost.",
+            mend:
+                "Attach the volume to the pod and start it again; move what was written to the plain directory meanwhile.",
             requires: ["storage.mountinfo"]
         ) { facts in
             let volumes = facts.storage?.volumes ?? []
@@ -83,6 +89,7 @@ extension Check {
         Check(
             "storage.volume-answers", "The volumes answer",
             why: "A volume whose server does not answer makes every program that touches it hang.",
+            mend: "Ask the platform about the volume's server; programs that hang go on when it answers.",
             requires: ["storage.volume"]
         ) { facts in
             let volumes = mounted(facts)
@@ -94,7 +101,9 @@ extension Check {
         },
         Check(
             "storage.volume-writable", "The volumes can be written",
-            why: "What cannot be written to the volume cannot be saved.", requires: ["storage.volume-answers"]
+            why: "What cannot be written to the volume cannot be saved.",
+            mend: "Mount the volume read-write, or give this user permission on its directories.",
+            requires: ["storage.volume-answers"]
         ) { facts in
             let volumes = mounted(facts)
             guard !volumes.isEmpty else { return .init(.skip, "there is no volume") }
@@ -110,6 +119,7 @@ extension Check {
         Check(
             "storage.volume-space", "Room on the volumes",
             why: "A full volume stops checkpoints and downloads, often without a clear message.",
+            mend: "Remove old checkpoints and caches from the volume, or ask for a larger one.",
             requires: ["storage.volume-answers"]
         ) { facts in
             let measured = mounted(facts).compactMap { volume -> (Volume, UInt64, UInt64)? in

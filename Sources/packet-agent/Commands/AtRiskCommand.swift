@@ -12,9 +12,12 @@ struct AtRiskCommand: ParsableCommand {
         discussion: "Ctrl-C stops looking and shows what was found until then, with exit status 1.")
 
     @Flag(help: "Print JSON.") var json = false
+    @Flag(help: .hidden) var background = false
     @Argument(help: "Look only below these paths.") var paths: [String] = []
 
     func run() throws {
+        // The daemon's own looks give way to everything that the user runs.
+        if background { setpriority(Int32(PRIO_PROCESS.rawValue), 0, 19) }
         let view: PodView
         do { view = try PodView.gather(Context.load()) } catch { throw Failure.cannot(error) }
         Interrupt.watch()

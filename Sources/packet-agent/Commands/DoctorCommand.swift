@@ -22,8 +22,8 @@ struct DoctorCommand: AsyncParsableCommand {
 
     func run() async throws {
         if list {
-            Terminal.write(Terminal.table(Check.all.map { [$0.id, $0.title] }))
-            return
+            guard json else { return Terminal.write(Terminal.table(Check.all.map { [$0.id, $0.title] })) }
+            return try Terminal.write(json: CheckList())
         }
         var options = Doctor.Options()
         options.only = checks
@@ -44,7 +44,7 @@ struct DoctorCommand: AsyncParsableCommand {
         func look() async -> (DoctorReport, Facts) {
             let facts = await FactsGatherer.gather(
                 loaded, version: PacketAgent.version, session: background ? nil : Context.environment,
-                measureSizes: measures)
+                sizes: !measures ? .none : background ? .cached : .measured)
             return (Doctor.run(options, facts: facts), facts)
         }
         var (report, facts) = await look()
@@ -81,5 +81,21 @@ struct DoctorCommand: AsyncParsableCommand {
             Terminal.writeError("fix \(id): \(command): \(result)")
         }
         return !fixes.isEmpty
+    }
+}
+
+/// `doctor --list --json`.
+private struct CheckList: Encodable {
+    struct Entry: Encodable {
+        let id: String
+        let title: String
+        let why: String
+        let mend: String
+        let requires: [String]
+    }
+
+    let schema = "packet-agent/checks/1"
+    let checks = Check.all.map {
+        Entry(id: $0.id, title: $0.title, why: $0.why, mend: $0.mend, requires: $0.requires)
     }
 }
