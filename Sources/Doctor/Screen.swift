@@ -57,21 +57,24 @@ public struct Screen {
         var lines = [paint(word.padded(to: 8), colour) + check.title + "  " + paint(check.id, .dim)]
         lines += wrap(TerminalText.escape(check.evidence), first: "        ", rest: "        ")
         lines += wrap(check.why, first: "        ", rest: "        ").map { paint($0, .dim) }
-        if let fix = check.fix { lines.append("        → " + TerminalText.escape(fix.command)) }
+        if let fix = check.fix {
+            lines.append("        → " + TerminalText.escape(fix.command))
+        } else if let mend = Check.all.first(where: { $0.id == check.id })?.mend {
+            lines += wrap(mend, first: "        → ", rest: "          ")
+        }
         return lines
     }
 
     private func summary(_ report: DoctorReport) -> [String] {
-        let passed = report.checks.filter { $0.status == .pass }
         var lines: [String] = []
-        if !passed.isEmpty {
-            lines += wrap(passed.map(\.id).joined(separator: ", "), first: "Fine:   ", rest: "        ")
-                .map { paint($0, .green) }
-        }
-        let skipped = report.checks.filter { $0.status == .skip }
-        if !skipped.isEmpty {
-            lines += wrap(skipped.map(\.id).joined(separator: ", "), first: "Skipped: ", rest: "        ")
-                .map { paint($0, .dim) }
+        for (word, status, colour) in [("Fine:   ", DoctorReport.Status.pass, Colour.green), ("Skipped:", .skip, .dim)]
+        {
+            let groups = report.checks.filter { $0.status == status }.map { String($0.id.prefix { $0 != "." }) }
+            guard !groups.isEmpty else { continue }
+            let counts = Dictionary(groups.map { ($0, 1) }, uniquingKeysWith: +)
+            var seen: Set<String> = []
+            let text = groups.filter { seen.insert($0).inserted }.map { "\($0) \(counts[$0] ?? 0)" }
+            lines += wrap(text.joined(separator: ", "), first: word + " ", rest: "         ").map { paint($0, colour) }
         }
         let count = report.summary
         lines.append(
@@ -93,6 +96,7 @@ public struct Screen {
         var isEmpty = true
         for word in text.split(separator: " ", omittingEmptySubsequences: false) {
             if !isEmpty, line.count + 1 + word.count > columns {
+                while line.last == " " { line.removeLast() }
                 lines.append(line)
                 line = rest
                 isEmpty = true

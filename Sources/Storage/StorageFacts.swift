@@ -80,6 +80,8 @@ public struct StorageFacts: Sendable {
     public let volumes: [Volume]
     /// What gathering depended on.
     public let options: Options
+    /// Mounts that did not answer: nobody waits for them again.
+    private let silent = SilentMounts()
 
     /// Reads the mounts, finds the volumes and asks each for its size. Blocks for at most the probe's deadline and a little.
     ///
@@ -99,9 +101,11 @@ public struct StorageFacts: Sendable {
             ? Self.subdirectories(of: options.volumeParent) : []
         var volumes = finder.volumes(expected: options.expected, directories: directories)
         if let probe = options.probe { volumes = Self.measure(volumes, with: probe) }
-        return StorageFacts(
+        let facts = StorageFacts(
             table: table, errors: errors, classifier: classifier, visible: finder.visible, volumes: volumes,
             options: options)
+        for volume in volumes where volume.state == .stuck { volume.mount.map(facts.silent.insert) }
+        return facts
     }
 
     /// The lifetime of a path. Blocks for at most the probe's deadline when the path enters a mount that may hang.
@@ -112,10 +116,15 @@ public struct StorageFacts: Sendable {
         var (resolved, exists, existing) = (resolution.resolved, resolution.exists, resolution.existing)
         var hops = resolution.hops
         if resolution.isUnexplored, let probe = options.probe, let mount = table.owner(of: resolved),
-            case .answered(let target) = probe.target(of: resolved, enteringAt: mount)
+            !silent.contains(mount)
         {
-            (resolved, exists, existing) = (target.resolved, target.exists, target.existing)
-            hops += target.hops
+            switch probe.target(of: resolved, enteringAt: mount) {
+            case .answered(let target):
+                (resolved, exists, existing) = (target.resolved, target.exists, target.existing)
+                hops += target.hops
+            case .stuck: silent.insert(mount)
+            case .refused, .failed: break
+            }
         }
         let mount = table.owner(of: resolved)
         return Path(
@@ -143,4 +152,12 @@ public struct StorageFacts: Sendable {
             path.text.flatMap { try? FileStatus($0, mode: .cached) }?.kind == .directory
         }
     }
+}
+
+/// The mounts that one look found silent, shared by the copies of its facts.
+private final class SilentMounts: Sendable {
+    private let mounts = Mutex<Set<UInt64>>([])
+
+    func insert(_ mount: Mount) { mounts.withLock { _ = $0.insert(mount.id) } }
+    func contains(_ mount: Mount) -> Bool { mounts.withLock { $0.contains(mount.id) } }
 }

@@ -55,6 +55,21 @@ struct StoragePathTests {
         #expect(entries[2].exists == true && entries[2].existingParent == nil)
     }
 
+    @Test("a mount that does not answer is waited for once, not once per path")
+    func silent() throws {
+        let scratch = try TemporaryDirectory()
+        let program = try scratch.write(
+            "#!/bin/sh\necho asked >> \"$(dirname \"$0\")/asked\"\nsleep 600\n", to: "probe", mode: 0o755)
+        let paths = (0..<5).map { BytePath("\(scratch.path)/volume/models/\($0)") }
+        let probe = StorageProbe(executable: program, deadline: 2000, lockDirectory: nil)
+        for scope in [StorageFacts.Scope.everything, .pathsOnly] {
+            unlink("\(scratch.path)/asked")
+            let entries = try report(scratch, paths, probe: probe, scope: scope).paths
+            #expect(entries.allSatisfy { $0.exists == nil && $0.lifetime == .volume })
+            #expect(try LocalFile.readText("\(scratch.path)/asked") == "asked\n")
+        }
+    }
+
     @Test("bind mounts, over-mounts and deleted mounts answer by the mount that is on top")
     func mounts() throws {
         let scratch = try TemporaryDirectory()
