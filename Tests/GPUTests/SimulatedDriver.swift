@@ -82,11 +82,12 @@ final class SimulatedDriver: Sendable {
         var options = GPUSampler.Options()
         options.libraryPath = library
         options.intervalMilliseconds = 250
-        options.enumerationIntervalMilliseconds = 60_000
+        // Never within a test, however slow the machine.
+        options.enumerationIntervalMilliseconds = 3_600_000
         options.retryMilliseconds = 10
         // A machine that is busy with other tests must not find the sampler in a long pause.
         options.retryLimitMilliseconds = 20
-        options.lostRetryMilliseconds = 60_000
+        options.lostRetryMilliseconds = 3_600_000
         return options
     }
 
