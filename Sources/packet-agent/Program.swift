@@ -27,7 +27,7 @@ struct PacketAgent: AsyncParsableCommand {
 
 @main
 enum Program {
-    static func main() async {
+    static func main() {
         // A reader that goes away (`| head`) is not worth a signal.
         signal(SIGPIPE, SIG_IGN)
         let arguments = Array(CommandLine.arguments.dropFirst())
@@ -39,6 +39,13 @@ enum Program {
         case "probe": exit(Helper.main(Array(arguments.dropFirst())))
         default: break
         }
+        // An asynchronous main would end in dispatch_main(3), which leaves the first thread by pthread_exit(3), and that
+        // loads libgcc_s, which small images do not have. Here the first thread waits until the command ends the process.
+        Task.detached { await run(arguments) }
+        while true { pause() }
+    }
+
+    private static func run(_ arguments: [String]) async -> Never {
         do {
             var command = try PacketAgent.parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {
