@@ -1,4 +1,5 @@
 import CLinux
+import ControlPlaneAPI
 import FoundationEssentials
 import Glibc
 import Limits
@@ -20,7 +21,7 @@ final class VolumeWatch: Sendable {
 
     private let state = Mutex(State())
     private let start = UUID().uuidString.lowercased()
-    private let startedAt = Date().formatted(.iso8601)
+    private let startedAt = VolumeWatch.now()
 
     /// What was last seen.
     var volumes: [StorageReport.VolumeEntry] { state.withLock { $0.report } }
@@ -62,6 +63,7 @@ final class VolumeWatch: Sendable {
             state.report = report
             state.mounted = ready
         }
+        guard !ready.isEmpty || state.withLock({ !$0.document.volumes.isEmpty }) else { return }
         let results = examine(ready, configuration, ended: nil)
         let kills = ContainerLimits.readMemory()?.outOfMemoryKills
         var news: [String] = []
@@ -81,7 +83,7 @@ final class VolumeWatch: Sendable {
                 }
                 entries.append(entry)
             }
-            state.document = VolumesDocument(asOf: Date().formatted(.iso8601), volumes: entries)
+            state.document = VolumesDocument(asOf: VolumeWatch.now(), volumes: entries)
             return state.document
         }
         for text in news { logger.notice("\(text)") }
@@ -119,8 +121,11 @@ final class VolumeWatch: Sendable {
         }
         return VolumeLease(
             pod: uid.isEmpty ? Self.hostName() : uid, start: start, startedAt: startedAt,
-            renewedAt: Date().formatted(.iso8601), ended: ended, memory: memory)
+            renewedAt: VolumeWatch.now(), ended: ended, memory: memory)
     }
+
+    /// RFC 3339 in UTC. Not by Foundation's formatters: they would bring their calendars into the daemon's memory.
+    private static func now() -> String { Timestamp(milliseconds: Int64(time(nil)) * 1000).description }
 
     private static func hostName() -> String {
         var name = [CChar](repeating: 0, count: 256)
