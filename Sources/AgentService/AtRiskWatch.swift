@@ -28,6 +28,7 @@ final class AtRiskWatch: Sendable {
     private struct State {
         var board = WarningBoard()
         var totalBytes: UInt64?
+        var ephemeralBytes: UInt64?
         var lookedAt: Int64 = 0
         var written: [UInt8]?
     }
@@ -49,6 +50,9 @@ final class AtRiskWatch: Sendable {
             PodWarning(cause: $0.cause, text: $0.text, since: Timestamp(milliseconds: $0.since))
         }
     }
+
+    /// What was last found to count against the limit of ephemeral storage; nil before the first look.
+    var ephemeralBytes: UInt64? { state.withLock { $0.ephemeralBytes } }
 
     func start() throws(LinuxError) {
         _ = try DedicatedThread(name: "at-risk-watch") { [self] in
@@ -94,6 +98,7 @@ final class AtRiskWatch: Sendable {
         }
         state.withLock { state in
             state.totalBytes = report.totalBytes
+            state.ephemeralBytes = report.ephemeralBytes
             state.lookedAt = Int64(time(nil))
         }
         // It names the files of every user.

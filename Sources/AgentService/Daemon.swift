@@ -30,7 +30,7 @@ public final class Daemon: Sendable {
     private let paths: AgentPaths
     private let logger: Logger
     private let meter: UsageMeter
-    private let volumes = VolumeWatch()
+    private let volumes: VolumeWatch
     private let atRisk: AtRiskWatch
     private let startedAt: UInt64
     private let sampler = Mutex<GPUSampler?>(nil)
@@ -46,7 +46,9 @@ public final class Daemon: Sendable {
         identity = PodIdentity(configuration)
         paths = AgentPaths(configuration)
         meter = try UsageMeter(clock: clock)
-        atRisk = AtRiskWatch(configuration, logger: logger)
+        let atRisk = AtRiskWatch(configuration, logger: logger)
+        self.atRisk = atRisk
+        volumes = VolumeWatch { atRisk.ephemeralBytes }
         startedAt = clock.boottime()
     }
 

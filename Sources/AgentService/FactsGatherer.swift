@@ -49,6 +49,7 @@ public enum FactsGatherer {
             facts.storage = view.storage
             facts.layer = WritableLayer(view.storage.table)
             facts.primary = view.primary
+            facts.expectedVolume = view.identity.expectedVolume.map { ($0.mountPoint.jsonText, $0.attachment) }
             let plan = view.environmentPlan()
             facts.plan = plan
             facts.tools = tools(session, facts.user, view)
@@ -69,6 +70,7 @@ public enum FactsGatherer {
                 lastEnd: entry.lastEnd.map { ($0.cause, $0.text) })
         }
         facts.limits = ContainerLimits.read()
+        facts.limits?.disk = facts.storage?.localRootSpace
         facts.boot = (try? LocalFile.read(paths.boot, limit: 1 << 20)).flatMap {
             try? JSONDecoder().decode(JSONValue.self, from: Data($0))
         }

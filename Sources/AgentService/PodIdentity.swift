@@ -13,6 +13,8 @@ public struct PodIdentity: Sendable {
     public let bootID: String
     /// The control plane's last answer to a hello, if any.
     public let hello: HelloAnswer?
+    /// What the control plane says that is mounted, and where; nil when it says nothing.
+    let expectedVolume: (mountPoint: BytePath, attachment: VolumeAttachment)?
 
     /// Reads what is known.
     public init(_ configuration: AgentConfiguration) {
@@ -21,6 +23,12 @@ public struct PodIdentity: Sendable {
         bootID = id.filter { !$0.isWhitespace }
         hello = (try? LocalFile.read(AgentPaths(configuration).hello, limit: 1 << 20)).flatMap {
             try? JSONDecoder().decode(HelloAnswer.self, from: Data($0))
+        }
+        expectedVolume = hello?.expectedVolume.map {
+            (
+                BytePath($0.mountPoint),
+                VolumeAttachment(controlPlane: configuration.controlPlane.url, volumeID: $0.id)
+            )
         }
     }
 

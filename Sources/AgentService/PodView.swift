@@ -4,6 +4,7 @@ import Catalog
 import ControlPlaneAPI
 public import Environment
 import Glibc
+import Limits
 public import LinuxKit
 public import Settings
 public import Storage
@@ -108,5 +109,12 @@ public struct PodView: Sendable {
             return MountFacts(volumes: volumes, primary: volumes.firstIndex { $0.mountPoint == chosen }, why: why)
         case .none(let why): return MountFacts(volumes: volumes, primary: nil, why: why)
         }
+    }
+}
+
+extension StorageFacts {
+    /// The room on the disk that holds the container's layer; nil where that may hang or does not tell.
+    var localRootSpace: ContainerLimits.Use? {
+        table.root.map(FilesystemKind.mayHang) == false ? ContainerLimits.space(of: "/") : nil
     }
 }

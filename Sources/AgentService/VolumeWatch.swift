@@ -15,6 +15,7 @@ final class VolumeWatch: Sendable {
     private struct State {
         var report: [StorageReport.VolumeEntry] = []
         var mounted: [Volume] = []
+        var disk: ContainerLimits.Use?
         var document = VolumesDocument(asOf: "", volumes: [])
         var isStopped = false
     }
@@ -22,6 +23,10 @@ final class VolumeWatch: Sendable {
     private let state = Mutex(State())
     private let start = UUID().uuidString.lowercased()
     private let startedAt = VolumeWatch.now()
+    private let ephemeralBytes: @Sendable () -> UInt64?
+
+    /// - Parameter ephemeralBytes: what was last found to count against the limit of ephemeral storage.
+    init(ephemeralBytes: @escaping @Sendable () -> UInt64?) { self.ephemeralBytes = ephemeralBytes }
 
     /// What was last seen.
     var volumes: [StorageReport.VolumeEntry] { state.withLock { $0.report } }
@@ -51,7 +56,8 @@ final class VolumeWatch: Sendable {
             state.isStopped = true
             return state.mounted
         }
-        examine(volumes, configuration, ended: "SIGTERM")
+        let disk = state.withLock { $0.disk }
+        examine(volumes, configuration, disk: disk, ended: "SIGTERM")
     }
 
     private func look(_ configuration: AgentConfiguration, _ logger: Logger) {
@@ -64,7 +70,9 @@ final class VolumeWatch: Sendable {
             state.mounted = ready
         }
         guard !ready.isEmpty || state.withLock({ !$0.document.volumes.isEmpty }) else { return }
-        let results = examine(ready, configuration, ended: nil)
+        let disk = storage.localRootSpace
+        state.withLock { $0.disk = disk }
+        let results = examine(ready, configuration, disk: disk, ended: nil)
         let kills = ContainerLimits.readMemory()?.outOfMemoryKills
         var news: [String] = []
         let document = state.withLock { state in
@@ -96,32 +104,37 @@ final class VolumeWatch: Sendable {
 
     /// Asks each volume at the same time; nil where one gave no answer.
     @discardableResult
-    private func examine(_ volumes: [Volume], _ configuration: AgentConfiguration, ended: String?)
-        -> [VolumeExamination?]
-    {
-        let lease = lease(configuration, ended: ended)
+    private func examine(
+        _ volumes: [Volume], _ configuration: AgentConfiguration, disk: ContainerLimits.Use?, ended: String?
+    ) -> [VolumeExamination?] {
+        let lease = lease(configuration, disk: disk, ended: ended)
+        let expected = PodIdentity(configuration).expectedVolume
         let probe = StorageProbe(deadline: configuration.storage.probeTimeoutMilliseconds)
         let results = Mutex([VolumeExamination?](repeating: nil, count: volumes.count))
         Parallel.run(volumes.count, name: "examine") { index in
-            guard let mount = volumes[index].mount, case .answered(let found) = probe.examine(mount, lease: lease)
-            else {
-                return
-            }
+            guard let mount = volumes[index].mount else { return }
+            let attachment = expected.flatMap { $0.mountPoint == mount.mountPoint ? $0.attachment : nil }
+            guard case .answered(let found) = probe.examine(mount, lease: lease, attachment: attachment) else { return }
             results.withLock { $0[index] = found }
         }
         return results.withLock { $0 }
     }
 
-    private func lease(_ configuration: AgentConfiguration, ended: String?) -> VolumeLease {
+    private func lease(_ configuration: AgentConfiguration, disk: ContainerLimits.Use?, ended: String?) -> VolumeLease {
         let uid = configuration.controlPlane.podUID
         let memory = ContainerLimits.readMemory().map { memory in
             VolumeLease.Memory(
                 outOfMemoryKills: memory.outOfMemoryKills, usedBytes: memory.used, limitBytes: memory.limit,
                 largest: Processes().largest().map { .init(pid: $0.pid, command: $0.command, bytes: $0.bytes) })
         }
+        let limit = UInt64(configuration.storage.ephemeralLimitMiB) << 20
+        let ephemeral = ephemeralBytes().flatMap {
+            limit == 0 ? nil : VolumeLease.Space(usedBytes: $0, limitBytes: limit)
+        }
         return VolumeLease(
             pod: uid.isEmpty ? Self.hostName() : uid, start: start, startedAt: startedAt,
-            renewedAt: VolumeWatch.now(), ended: ended, memory: memory)
+            renewedAt: VolumeWatch.now(), ended: ended, memory: memory, ephemeral: ephemeral,
+            disk: disk.map { VolumeLease.Space(usedBytes: $0.used, limitBytes: $0.limit) })
     }
 
     /// RFC 3339 in UTC. Not by Foundation's formatters: they would bring their calendars into the daemon's memory.

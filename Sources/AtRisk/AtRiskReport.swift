@@ -110,6 +110,8 @@ public struct AtRiskReport: Codable, Sendable, Equatable {
     public var complete: Bool
     /// True when the user stopped the scan: what was found until then. Left out otherwise.
     public var partial: Bool?
+    /// Bytes that count against the pod's limit of ephemeral storage, whoever wrote them; left out when not known.
+    public var ephemeralBytes: UInt64?
     /// When the scan ended, RFC 3339 in UTC.
     public var asOf: String
     /// The groups, the largest first.
@@ -126,6 +128,7 @@ public struct AtRiskReport: Codable, Sendable, Equatable {
         case totalBytes = "total_bytes"
         case totalFiles = "total_files"
         case complete, partial
+        case ephemeralBytes = "ephemeral_bytes"
         case asOf = "as_of"
         case groups, writers
         case staleProcesses = "stale_processes"
@@ -145,6 +148,7 @@ public struct AtRiskReport: Codable, Sendable, Equatable {
         totalFiles = findings.groups.reduce(0) { $0 + $1.files }
         complete = findings.isComplete
         partial = findings.isPartial ? true : nil
+        ephemeralBytes = findings.ephemeralBytes
         asOf = Date(timeIntervalSince1970: Double(time.seconds)).formatted(.iso8601)
         groups = findings.groups.map(GroupEntry.init)
         writers = findings.writers.isEmpty ? nil : findings.writers.map(WriterEntry.init)

@@ -124,12 +124,28 @@ public struct AtRiskScan: Sendable {
         public let groups: [Group]
         /// Processes that write large files where they do not survive the pod, the largest file first.
         public var writers: [LiveWriter] = []
+        /// Bytes that count against the pod's limit of ephemeral storage, whoever wrote them; nil when only some paths were
+        /// asked for, or the writable layer cannot be told from the image.
+        public var ephemeralBytes: UInt64?
         /// True when the user stopped the scan: the groups are what was found until then.
         public var isPartial = false
         /// False when something could not be looked at: there may be more.
         public let isComplete: Bool
         /// What could not be looked at, one sentence each.
         public let problems: [String]
+
+        /// Describes what was found.
+        public init(
+            groups: [Group], writers: [LiveWriter] = [], ephemeralBytes: UInt64? = nil, isPartial: Bool = false,
+            isComplete: Bool, problems: [String]
+        ) {
+            self.groups = groups
+            self.writers = writers
+            self.ephemeralBytes = ephemeralBytes
+            self.isPartial = isPartial
+            self.isComplete = isComplete
+            self.problems = problems
+        }
     }
 
     /// Scans.
@@ -143,7 +159,8 @@ public struct AtRiskScan: Sendable {
             }
             return options.own.contains(path)
         }
-        func walk(_ mount: Mount, _ lifetime: Lifetime, since: FileStatus.Time?) {
+        func walk(_ mount: Mount, _ lifetime: Lifetime, born: FileStatus.Time?, since: FileStatus.Time?) {
+            let counts = EphemeralUse.counts(mount)
             for start in starts(in: mount, options) {
                 // Who stopped one walk wants none of the others.
                 guard !options.walk.isCancelled() else {
@@ -158,10 +175,12 @@ public struct AtRiskScan: Sendable {
                         found.withLock { _ = $0.repositories.insert(directory) }
                     }
                 }
-                let summary = options.walk.visit(below: start, since: since, skip: skip) { listing in
+                let summary = options.walk.visit(below: start, since: born, skip: skip) { listing in
                     found.withLock { found in
+                        if counts { found.ephemeral.add(listing) }
                         found.changed.add(listing, lifetime) { name, file in
-                            options.isWanted(listing.directory, name, file)
+                            since.map { file.changed >= $0 } != false
+                                && options.isWanted(listing.directory, name, file)
                         }
                     }
                 }
@@ -179,7 +198,7 @@ public struct AtRiskScan: Sendable {
         let root = options.table.root
         let layerStart = layerStart(options, problems: &problems)
         if let root, let layerStart {
-            walk(root, .container, since: layerStart)
+            walk(root, .container, born: options.layer.start ?? layerStart, since: layerStart)
         } else {
             isComplete = false
         }
@@ -189,19 +208,22 @@ public struct AtRiskScan: Sendable {
             guard lifetime.isLostWithPod, !mount.isReadOnly, !FilesystemKind.mayHang(mount) else { continue }
             // The same directory may be mounted twice.
             guard seen.insert(Whole(device: mount.device, root: mount.root)).inserted else { continue }
-            walk(mount, lifetime, since: options.firstStart.pod)
+            walk(mount, lifetime, born: nil, since: options.firstStart.pod)
         }
         let sorting = found.withLock { found in
             found.changed.countLinksOnce()
             return Sorting(options, found.changed, found.repositories, layerStart: layerStart)
         }
+        let isWhole = options.paths.isEmpty && options.layer.start != nil
         return Findings(
-            groups: sorting.groups(), writers: writers(options), isPartial: !isComplete && options.walk.isCancelled(),
-            isComplete: isComplete, problems: problems)
+            groups: sorting.groups(), writers: writers(options),
+            ephemeralBytes: isWhole ? found.withLock { $0.ephemeral.bytes } : nil,
+            isPartial: !isComplete && options.walk.isCancelled(), isComplete: isComplete, problems: problems)
     }
 
     private struct Found {
         var changed = ChangedFiles()
+        var ephemeral = EphemeralUse()
         /// Directories that hold `.git`.
         var repositories: Set<BytePath> = []
     }

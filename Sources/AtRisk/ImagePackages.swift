@@ -170,7 +170,7 @@ struct PackageChange: Hashable, Comparable {
     /// `demo 1.2`, `demo 1.1 → 1.2`, or `demo removed`.
     var text: String {
         guard let new else { return "\(name) removed" }
-        if let old, old != new { return "\(name) \(old) → \(new)" }
+        if let old, old != new { return "\(name) \(old) to \(new)" }
         return new.isEmpty ? name : "\(name) \(new)"
     }
 

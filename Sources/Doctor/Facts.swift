@@ -110,6 +110,8 @@ public struct Facts: Sendable {
     public var storageFailure: String?
     /// What the daemon found by writing to the volumes, by mount point; empty before it looked.
     public var examinations: [String: Examination] = [:]
+    /// Which volume the control plane says is mounted, and where; nil when it says nothing.
+    public var expectedVolume: (mountPoint: String, attachment: VolumeAttachment)?
     /// What the container uses of its limits; nil when not read.
     public var limits: ContainerLimits?
     /// Where the writable layer is.

@@ -8,11 +8,14 @@ public struct Screen {
     public var columns: Int
     /// Whether colours may be used.
     public var hasColour: Bool
+    /// What points to a command.
+    public var arrow: String
 
     /// Describes a terminal.
-    public init(columns: Int = 80, hasColour: Bool = false) {
+    public init(columns: Int = 80, hasColour: Bool = false, arrow: String = "->") {
         self.columns = columns
         self.hasColour = hasColour
+        self.arrow = arrow
     }
 
     /// The report in lines; at most ``columns`` wide except for commands, which must stay whole to be copied.
@@ -58,9 +61,9 @@ public struct Screen {
         lines += wrap(TerminalText.escape(check.evidence), first: "        ", rest: "        ")
         lines += wrap(check.why, first: "        ", rest: "        ").map { paint($0, .dim) }
         if let fix = check.fix {
-            lines.append("        → " + TerminalText.escape(fix.command))
+            lines.append("        \(arrow) " + TerminalText.escape(fix.command))
         } else if let mend = Check.all.first(where: { $0.id == check.id })?.mend {
-            lines += wrap(mend, first: "        → ", rest: "          ")
+            lines += wrap(mend, first: "        \(arrow) ", rest: "          ")
         }
         return lines
     }

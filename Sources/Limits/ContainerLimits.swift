@@ -63,6 +63,8 @@ public struct ContainerLimits: Sendable, Equatable {
     public var pids: Use?
     /// Bytes in /dev/shm; nil when it is not there.
     public var sharedMemory: Use?
+    /// Bytes of the file system that holds the container's layer; nil when it was not asked (``space(of:)``).
+    public var disk: Use?
     /// The process that is nearest to its limit of open files; nil when none could be looked at.
     public var openFiles: OpenFiles?
 
@@ -87,15 +89,20 @@ public struct ContainerLimits: Sendable, Equatable {
             else { return nil }
             return Use(used: used, limit: limit)
         }.max { $0.percent < $1.percent }
-        var status = statvfs()
-        if statvfs(shm, &status) == 0, status.f_blocks > 0 {
-            let unit = UInt64(status.f_frsize)
-            limits.sharedMemory = Use(
-                used: UInt64(status.f_blocks &- min(status.f_bfree, status.f_blocks)) &* unit,
-                limit: UInt64(status.f_blocks) &* unit)
-        }
+        limits.sharedMemory = space(of: shm)
         limits.openFiles = Processes(proc: proc).nearestToOpenFileLimit()
         return limits
+    }
+
+    /// The space of a local file system (statvfs(3)); nil when it does not tell. Never for one that may hang. What is kept
+    /// for root counts as used, as it does for the kubelet.
+    public static func space(of directory: String) -> Use? {
+        var status = statvfs()
+        guard statvfs(directory, &status) == 0, status.f_blocks > 0 else { return nil }
+        let unit = UInt64(status.f_frsize)
+        return Use(
+            used: UInt64(status.f_blocks &- min(status.f_bavail, status.f_blocks)) &* unit,
+            limit: UInt64(status.f_blocks) &* unit)
     }
 
     /// The memory alone, which costs less; nil when the control group shows none.

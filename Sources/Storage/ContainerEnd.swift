@@ -6,6 +6,8 @@ public struct ContainerEnd: Sendable, Equatable {
         case asked
         /// Probably for want of memory.
         case outOfMemory
+        /// Probably for want of room on disk.
+        case evicted
         /// It had no time to say why.
         case unknown
     }
@@ -23,9 +25,10 @@ public struct ContainerEnd: Sendable, Equatable {
     ///     same pod may share the group of the last one.
     public init(_ last: VolumeLease, killsNow: UInt64?) {
         let place = "pod \(last.pod)"
+        let shortage = Self.shortage(last)
         if let signal = last.ended {
-            cause = .asked
-            text = "the last agent (\(place)) was asked to end (\(signal)) at \(last.renewedAt)"
+            cause = shortage == nil ? .asked : .evicted
+            text = "the last agent (\(place)) was asked to end (\(signal)) at \(last.renewedAt)\(shortage ?? "")"
             return
         }
         let memory = last.memory
@@ -46,9 +49,20 @@ public struct ContainerEnd: Sendable, Equatable {
             text =
                 "the last container (\(place)) ended without notice after \(last.renewedAt)\(amount): \(certainty)\(largest ?? "")"
         } else {
-            cause = .unknown
+            cause = shortage == nil ? .unknown : .evicted
             text =
-                "the last container (\(place)) ended without notice after \(last.renewedAt): SIGKILL, an eviction, or the node; memory was not short"
+                "the last container (\(place)) ended without notice after \(last.renewedAt)"
+                + (shortage ?? ": SIGKILL, an eviction, or the node; memory was not short")
         }
+    }
+
+    /// The kubelet evicts above the pod's limit, and where less than 10 % of its disk is left, or 15 % of that of images.
+    private static func shortage(_ last: VolumeLease) -> String? {
+        func text(_ space: VolumeLease.Space?, _ name: String, percent: Double) -> String? {
+            guard let space, Double(space.usedBytes) >= Double(space.limitBytes) * percent / 100 else { return nil }
+            let use = "\(ByteCount.format(space.usedBytes)) of \(ByteCount.format(space.limitBytes))"
+            return ", probably evicted: \(name) was at \(use)"
+        }
+        return text(last.ephemeral, "ephemeral storage", percent: 90) ?? text(last.disk, "the node's disk", percent: 85)
     }
 }

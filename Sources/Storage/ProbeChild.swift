@@ -12,7 +12,8 @@ extension StorageProbe {
     public static func main(arguments: [String]) -> Int32 {
         guard let answer = answer(arguments: arguments), var line = try? Array(JSONEncoder().encode(answer)) else {
             let usage = Array(
-                "usage: packet-agent probe statfs|resolve|examine PATH [--proc DIRECTORY] [--lease BASE64]\n".utf8)
+                "usage: packet-agent probe statfs|resolve|examine PATH [--proc DIRECTORY] [--lease BASE64] [--attachment BASE64]\n"
+                    .utf8)
             _ = write(2, usage, usage.count)
             return 64
         }
@@ -28,12 +29,16 @@ extension StorageProbe {
         }
         var procRoot = "/proc"
         var lease: VolumeLease?
+        var attachment: VolumeAttachment?
+        func decode<T: Decodable>(_ value: String) -> T? {
+            Data(base64Encoded: value).flatMap { try? JSONDecoder().decode(T.self, from: $0) }
+        }
         while let option = arguments.popFirst() {
             guard let value = arguments.popFirst() else { return nil }
             switch option {
             case "--proc": procRoot = value
-            case "--lease":
-                lease = Data(base64Encoded: value).flatMap { try? JSONDecoder().decode(VolumeLease.self, from: $0) }
+            case "--lease": lease = decode(value)
+            case "--attachment": attachment = decode(value)
             default: return nil
             }
         }
@@ -43,7 +48,7 @@ extension StorageProbe {
         case "examine":
             guard let lease, let volume = path.text else { return nil }
             var result = ProbeAnswer()
-            result.examination = VolumeExaminer(volume: volume, lease: lease).examine()
+            result.examination = VolumeExaminer(volume: volume, lease: lease, attachment: attachment).examine()
             return result
         default: return nil
         }

@@ -9,9 +9,10 @@ struct VolumeExaminer {
         var schema = "packet-agent/volume/1"
         var id: String
         var madeAt: String
+        var attachment: VolumeAttachment?
 
         enum CodingKeys: String, CodingKey {
-            case schema, id
+            case schema, id, attachment
             case madeAt = "made_at"
         }
     }
@@ -19,11 +20,13 @@ struct VolumeExaminer {
     /// The volume's `.packet`.
     let directory: String
     let lease: VolumeLease
+    let attachment: VolumeAttachment?
     private static let limit = 64 << 10
 
-    init(volume: String, lease: VolumeLease) {
+    init(volume: String, lease: VolumeLease, attachment: VolumeAttachment? = nil) {
         directory = volume + "/.packet"
         self.lease = lease
+        self.attachment = attachment
     }
 
     func examine() -> VolumeExamination {
@@ -31,7 +34,8 @@ struct VolumeExaminer {
         do throws(LinuxError) {
             try AtomicFile.createDirectory(directory)
             let now = try tryFiles(&found)
-            found.identity = try identity()
+            let identity = try identity()
+            (found.identity, found.attachment) = (identity.id, identity.attachment)
             try renew(at: now, &found)
         } catch {
             found.failure = error.description
@@ -64,10 +68,17 @@ struct VolumeExaminer {
         return status.modified.seconds
     }
 
-    private func identity() throws(LinuxError) -> String? {
+    private func identity() throws(LinuxError) -> Identity {
         let path = directory + "/volume.json"
-        if let known: Identity = read(path) { return known.id }
-        let made = Identity(id: UUID().uuidString.lowercased(), madeAt: lease.renewedAt)
+        if var known: Identity = read(path) {
+            // The first attachment stays: a later one with another id means that another volume was mounted. Only a
+            // different control plane, which counts its own volumes, begins anew.
+            guard let attachment, known.attachment?.controlPlane != attachment.controlPlane else { return known }
+            known.attachment = attachment
+            try AtomicFile.write(encode(known), to: path)
+            return known
+        }
+        let made = Identity(id: UUID().uuidString.lowercased(), madeAt: lease.renewedAt, attachment: attachment)
         let text = encode(made)
         do throws(LinuxError) {
             // Two pods may see a new volume at once: only one makes the file.
@@ -77,10 +88,10 @@ struct VolumeExaminer {
         } catch {
             guard error.code == EEXIST else { throw error }
             // One that nobody can read was cut off while it was made.
-            if let known: Identity = read(path) { return known.id }
+            if let known: Identity = read(path) { return known }
             try AtomicFile.write(text, to: path)
         }
-        return made.id
+        return made
     }
 
     private func renew(at now: Int64, _ found: inout VolumeExamination) throws(LinuxError) {

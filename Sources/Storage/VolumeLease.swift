@@ -49,6 +49,25 @@ public struct VolumeLease: Codable, Sendable, Equatable {
         }
     }
 
+    /// Bytes used of a limit.
+    public struct Space: Codable, Sendable, Equatable {
+        /// Bytes in use.
+        public var usedBytes: UInt64
+        /// Bytes that there are, or that may be used.
+        public var limitBytes: UInt64
+
+        /// Describes a use.
+        public init(usedBytes: UInt64, limitBytes: UInt64) {
+            self.usedBytes = usedBytes
+            self.limitBytes = limitBytes
+        }
+
+        enum CodingKeys: String, CodingKey {
+            case usedBytes = "used_bytes"
+            case limitBytes = "limit_bytes"
+        }
+    }
+
     /// Seconds between renewals that every agent keeps to.
     public static let renewalSeconds = 60
     /// Seconds after which a lease that was not renewed belongs to nobody.
@@ -68,21 +87,49 @@ public struct VolumeLease: Codable, Sendable, Equatable {
     public var ended: String?
     /// The memory of the container at that time; null when it could not be read.
     public var memory: Memory?
+    /// Ephemeral storage against the pod's limit; null when there is none or it is not measured yet.
+    public var ephemeral: Space?
+    /// The disk that holds the container's layer; null when it does not tell.
+    public var disk: Space?
 
     /// Makes a lease.
-    public init(pod: String, start: String, startedAt: String, renewedAt: String, ended: String?, memory: Memory?) {
+    public init(
+        pod: String, start: String, startedAt: String, renewedAt: String, ended: String?, memory: Memory?,
+        ephemeral: Space? = nil, disk: Space? = nil
+    ) {
         self.pod = pod
         self.start = start
         self.startedAt = startedAt
         self.renewedAt = renewedAt
         self.ended = ended
         self.memory = memory
+        self.ephemeral = ephemeral
+        self.disk = disk
     }
 
     enum CodingKeys: String, CodingKey {
-        case schema, pod, start, ended, memory
+        case schema, pod, start, ended, memory, ephemeral, disk
         case startedAt = "started_at"
         case renewedAt = "renewed_at"
+    }
+}
+
+/// As which of its volumes a control plane attaches a volume; noted on the volume at the first time.
+public struct VolumeAttachment: Codable, Sendable, Equatable {
+    /// The control plane's base URL: another one may give the same number to another volume.
+    public var controlPlane: String
+    /// The volume's id there.
+    public var volumeID: Int64
+
+    /// Names a control plane's volume.
+    public init(controlPlane: String, volumeID: Int64) {
+        self.controlPlane = controlPlane
+        self.volumeID = volumeID
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case controlPlane = "control_plane"
+        case volumeID = "volume_id"
     }
 }
 
@@ -90,6 +137,8 @@ public struct VolumeLease: Codable, Sendable, Equatable {
 public struct VolumeExamination: Codable, Sendable, Equatable {
     /// The id in `.packet/volume.json`; null when it could not be read or made.
     public var identity: String?
+    /// As which of its volumes a control plane has attached it, as noted there; null before one did.
+    public var attachment: VolumeAttachment?
     /// Another pod that holds the lease, or asks for it while we hold it.
     public var otherPod: VolumeLease?
     /// What the agent that held the lease before this start left behind.
@@ -107,7 +156,7 @@ public struct VolumeExamination: Codable, Sendable, Equatable {
     public init() {}
 
     enum CodingKeys: String, CodingKey {
-        case identity, previous, failure
+        case identity, attachment, previous, failure
         case otherPod = "other_pod"
         case rootBecomes = "root_becomes_uid"
         case lockFailure = "lock_failure"
@@ -117,10 +166,14 @@ public struct VolumeExamination: Codable, Sendable, Equatable {
 
 extension StorageProbe {
     /// Renews the lease on a volume and tries what programs rely on. Writes to `.packet` on the volume, in the child only.
-    public func examine(_ mount: Mount, lease: VolumeLease) -> Outcome<VolumeExamination> {
-        guard let encoded = try? JSONEncoder().encode(lease).base64EncodedString() else {
-            return .failed("the lease cannot be written as JSON")
-        }
-        return ask("examine", mount.mountPoint, on: mount, more: ["--lease", encoded]) { $0.examination }
+    ///
+    /// - Parameter attachment: what the control plane says that is mounted there; nil when it says nothing.
+    public func examine(
+        _ mount: Mount, lease: VolumeLease, attachment: VolumeAttachment? = nil
+    ) -> Outcome<VolumeExamination> {
+        func encode(_ value: some Encodable) -> String? { (try? JSONEncoder().encode(value))?.base64EncodedString() }
+        guard let lease = encode(lease) else { return .failed("the lease cannot be written as JSON") }
+        let more = ["--lease", lease] + (attachment.flatMap(encode).map { ["--attachment", $0] } ?? [])
+        return ask("examine", mount.mountPoint, on: mount, more: more) { $0.examination }
     }
 }

@@ -12,6 +12,9 @@ public enum WritableLayer: Sendable, Equatable {
     /// It cannot be told which files belong to it, for this reason (one sentence).
     case cannotTell(String)
 
+    /// When the layer was made; nil when that cannot be told.
+    public var start: FileStatus.Time? { if case .since(let time) = self { time } else { nil } }
+
     /// Files that nearly every image contains and users rarely replace.
     public static let imageFiles = [
         "/bin/sh", "/bin/ls", "/bin/cat", "/bin/cp", "/bin/mv", "/bin/ln", "/bin/chmod", "/bin/date", "/bin/uname",

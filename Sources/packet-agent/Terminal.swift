@@ -13,6 +13,9 @@ enum Terminal {
         return true
     }()
 
+    /// What points to a command or a target: a symbol for people, ASCII where standard output is no terminal.
+    static let arrow = isatty(STDOUT_FILENO) == 1 ? "→" : "->"
+
     /// Columns of the terminal, 40 to 120; 80 where there is none.
     static let columns: Int = {
         let columns = Int(clinux_terminal_columns(STDOUT_FILENO))

@@ -86,6 +86,23 @@ struct AtRiskScanTests {
         #expect(group.bytes >= 1 << 20 && group.bytes < 2 << 20)
     }
 
+    @Test("everything on the layer and in emptyDir on disk counts as ephemeral storage, whoever wrote it")
+    func ephemeral() throws {
+        let pod = try PodNamespace(image: Self.image)
+        try pod.sh("head -c 1000000 /dev/urandom > opt/entrypoint; sleep 0.05")
+        try FirstStart.record(
+            stateDirectory: pod.stateDirectory, podDirectory: pod.diskRoot.appending("dev/shm").description,
+            root: pod.diskRoot)
+        let before = try #require(try pod.scan().ephemeralBytes)
+        #expect(try pod.scan().groups == [])
+        #expect(before >= 1_000_000)
+        try pod.sh(
+            "sleep 0.05; head -c 2000000 /dev/urandom > opt/mine; ln opt/mine opt/again; echo x > dev/shm/memory")
+        let after = try #require(try pod.scan().ephemeralBytes)
+        #expect(after - before >= 2_000_000 && after - before < 2_200_000)
+        #expect(try pod.scan(paths: ["/opt"]).ephemeralBytes == nil)
+    }
+
     @Test("memory and emptyDir of the pod are at risk too, but not what was there before the pod's first start")
     func podMounts() throws {
         let pod = try PodNamespace(image: Self.image)
@@ -149,7 +166,7 @@ struct AtRiskScanTests {
         try pod.sh(
             "sleep 0.05; mv \(site)/demo-1.0.dist-info \(site)/demo-2.0.dist-info; echo y > \(site)/demo-2.0.dist-info/METADATA"
         )
-        #expect(try pod.scan().groups.map(\.title) == ["1 pip package: demo 1.0 → 2.0"])
+        #expect(try pod.scan().groups.map(\.title) == ["1 pip package: demo 1.0 to 2.0"])
     }
 
     @Test("groups are named for what they are, and every safe fix really saves its group")

@@ -41,7 +41,7 @@ struct PackageTests {
             echo x > added/__init__.py; echo x > added-3.0.dist-info/METADATA; cd $ROOT
             """)
         let group = try #require(try pod.scan(volume: "/mnt/vol").groups.first)
-        #expect(group.title == "3 pip packages: added 3.0, gone-now removed, up 1.0 → 1.1")
+        #expect(group.title == "3 pip packages: added 3.0, gone-now removed, up 1.0 to 1.1")
         #expect(
             group.fix?.command == "python3 -m pip install --target /mnt/vol/pip-packages added==3.0 up==1.1")
     }
@@ -89,7 +89,7 @@ struct PackageTests {
             printf '/.\\n/opt/jq/jq\\n' > var/lib/dpkg/info/jq.list
             """)
         let group = try #require(try pod.scan(volume: "/mnt/vol").groups.first)
-        #expect(group.title == "3 packages of the distribution: jq 1.6, less removed, tree 2.0 → 2.1")
+        #expect(group.title == "3 packages of the distribution: jq 1.6, less removed, tree 2.0 to 2.1")
         // dpkg gives files and records the times of the package, which are older than the pod.
         #expect(group.files == 1 && group.bytes > 0)
         #expect(group.fix?.command == "echo 'apt-get update && apt-get install -y jq tree' >> /mnt/vol/setup.sh")

@@ -219,7 +219,7 @@ private func storage(volume: Bool = true) -> StorageFacts? {
 
     @Test func linesFitTheTerminalAndCarryNoControlsWithoutColour() throws {
         let lines = try Screen(columns: 80).lines(Doctor.run(.init(), facts: facts()), atRisk: report(5 << 30))
-        #expect(lines.allSatisfy { $0.count <= 80 || $0.contains("→") }, "\(lines.filter { $0.count > 80 })")
+        #expect(lines.allSatisfy { $0.count <= 80 || $0.contains("->") }, "\(lines.filter { $0.count > 80 })")
         #expect(!lines.joined().unicodeScalars.contains { $0.value < 0x20 })
     }
 

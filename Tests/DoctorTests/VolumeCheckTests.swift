@@ -1,3 +1,4 @@
+import AtRisk
 @testable import Doctor
 import FoundationEssentials
 import Limits
@@ -88,6 +89,18 @@ private func mounted(_ lines: String) throws -> Facts {
         }
     }
 
+    @Test func anotherVolumeThanTheControlPlaneAttachedFails() {
+        let noted = VolumeAttachment(controlPlane: "https://c", volumeID: 7)
+        var facts = examined { $0.attachment = noted }
+        facts.expectedVolume = ("/mnt/a", noted)
+        #expect(result("storage.volume-identity", facts).status == .pass)
+        facts.expectedVolume = ("/mnt/a", .init(controlPlane: "https://c", volumeID: 9))
+        let found = result("storage.volume-identity", facts)
+        #expect(found.status == .fail && found.evidence.contains("volume 7, but volume 9 should be attached"))
+        facts.expectedVolume = ("/mnt/a", .init(controlPlane: "https://other", volumeID: 9))
+        #expect(result("storage.volume-identity", facts).status == .pass, "other control planes count for themselves")
+    }
+
     @Test func whatCouldNotBeTriedIsSkippedWithTheReason() {
         let facts = examined {
             $0 = VolumeExamination()
@@ -134,8 +147,24 @@ private func mounted(_ lines: String) throws -> Facts {
         #expect(files.status == .warn && files.evidence.hasSuffix("in python (process 9)"))
     }
 
+    @Test func ephemeralStorageCountsWhatAnybodyWrote() {
+        var facts = facts("[storage]\nephemeral_limit_mib = 10\n")
+        #expect(result("limits.ephemeral-storage", facts).status == .unknown)
+        var findings = AtRiskScan.Findings(groups: [], isComplete: true, problems: [])
+        findings.ephemeralBytes = 9 << 20
+        facts.atRisk = AtRiskReport(findings)
+        let found = result("limits.ephemeral-storage", facts)
+        #expect(found.status == .warn && found.evidence.hasPrefix("only 10 % left: 90 % of ephemeral storage"))
+    }
+
+    @Test func aFullDiskIsTold() {
+        let found = result("limits.disk", limits { $0.disk = .init(used: 95, limit: 100) })
+        #expect(found.status == .warn && found.evidence.contains("95 % of the disk below /"))
+        #expect(result("limits.disk", limits { $0.disk = .init(used: 50, limit: 100) }).status == .pass)
+    }
+
     @Test func withoutLimitsNothingPasses() {
-        for id in ["memory", "pids", "shared-memory", "open-files", "ephemeral-storage", "last-end"] {
+        for id in ["memory", "pids", "disk", "shared-memory", "open-files", "ephemeral-storage", "last-end"] {
             #expect(result("limits.\(id)", limits { _ in }).status == .skip)
         }
     }

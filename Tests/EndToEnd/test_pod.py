@@ -99,6 +99,14 @@ class DeadVolume(Pod):
             count += "(packet-agent)" in entry
         return count
 
+    def daemon(self):
+        """The daemon's threads and open files."""
+        pid = str(self.document("status")["pid"])
+        # Its own eyes: the pod has process ids of its own.
+        text = self.inside("sh", "-c", f"grep Threads /proc/{pid}/status | tr -dc 0-9; echo; ls /proc/{pid}/fd | wc -l").stdout
+        threads, files = text.split()
+        return int(threads), int(files)
+
     def hang(self, action):
         self.configure('[storage]\nvolumes = ["/mnt/%s"]\n' % NAME)
         self.create("--volume", "fuse:juicefs", "--volume-name", NAME)
@@ -106,15 +114,20 @@ class DeadVolume(Pod):
         state = lambda: self.document("storage")["volumes"][0]["state"]
         self.assertEqual(state(), "ready")
         before = self.probes()
+        threads, files = self.daemon()
         subprocess.run([POD, "fuse", NAME, action], check=True, stdout=subprocess.DEVNULL)
         self.assertEqual(state(), "stuck")
         for arguments in self.COMMANDS:
             self.assertLess(self.seconds(*arguments), 2, arguments)
         self.assertEqual(self.check("storage.volume-answers")["status"], "fail")
-        for _ in range(20):
-            self.inside("packet-agent", "storage")
-        # Whatever was asked, at most one question waits.
+        # Whatever was asked, at most one question waits, and nothing is left of the others.
+        asked = self.inside(
+            "sh", "-c", "seq 1000 | xargs -P 100 -n 1 sh -c 'packet-agent storage --json | grep -c stuck' | sort | uniq -c")
+        self.assertEqual(asked.stdout.split(), ["1000", "1"], asked)
         self.assertLessEqual(self.probes(), before + 1)
+        after = self.daemon()
+        self.assertLessEqual(after[0], threads + 2)
+        self.assertLessEqual(after[1], files + 8)
         subprocess.run([POD, "fuse", NAME, "resume"], check=True, stdout=subprocess.DEVNULL)
         wait_for(lambda: state() == "ready", 30, "recovery")
         wait_for(lambda: self.document("status")["volumes"][0]["state"] == "ready", 90, "the daemon's recovery")
@@ -188,6 +201,19 @@ class Lease(Pod):
         ended = self.check("limits.last-end")
         self.assertEqual(ended["status"], "warn", ended)
         self.assertIn("without notice", ended["evidence"])
+
+    def test_two_pods_on_one_volume(self):
+        self.pod()
+        # A second agent with an identity and directories of its own, on the same volume.
+        self.inside(
+            "sh", "-c", "PACKET_AGENT_CONTROL_PLANE_POD_UID=second PACKET_AGENT_AGENT_STATE_DIRECTORY=/tmp/second/state "
+            "PACKET_AGENT_AGENT_RUNTIME_DIRECTORY=/tmp/second/run setsid packet-agent run --no-boot >/tmp/second.log 2>&1 &")
+        told = lambda: self.file("/tmp/second/run/volumes.json")
+        entry = json.loads(wait_for(lambda: told() and "other_pod" in told() and told(), what="the second pod's look"))
+        self.assertEqual(entry["volumes"][0]["examination"]["other_pod"]["pod"], NAME)
+        # The first one learns of it at its next look, at most a minute later.
+        wait_for(lambda: self.check("storage.volume-lease")["status"] == "warn", 90, "the first pod's look")
+        self.assertIn("pod second uses", self.check("storage.volume-lease")["evidence"])
 
     def test_another_volume_under_the_same_name(self):
         identity = self.pod()["examination"]["identity"]

@@ -34,6 +34,8 @@ private struct Tree: ~Copyable {
         #expect(limits.memory == .init(used: 400, cache: 600, limit: 2000, outOfMemoryKills: 2))
         #expect(limits.pids == .init(used: 80, limit: 100) && limits.pids?.percent == 80)
         #expect(limits.sharedMemory == nil)
+        let disk = try #require(ContainerLimits.space(of: "/"))
+        #expect(disk.used > 0 && disk.used <= disk.limit)
     }
 
     @Test("a limit further up counts when it leaves less room")

@@ -23,6 +23,22 @@ struct VolumeExaminerTests {
         VolumeExaminer(volume: scratch.path, lease: lease).examine()
     }
 
+    @Test("the first attachment is noted and stays, until another control plane attaches the volume")
+    func attachment() {
+        func noted(_ attachment: VolumeAttachment?) -> VolumeAttachment? {
+            VolumeExaminer(volume: scratch.path, lease: lease("a", "1"), attachment: attachment).examine().attachment
+        }
+        let first = VolumeAttachment(controlPlane: "http://a", volumeID: 7)
+        let identity = examine(lease("a", "1")).identity
+        #expect(noted(nil) == nil)
+        #expect(noted(first) == first)
+        #expect(noted(.init(controlPlane: "http://a", volumeID: 8)) == first)
+        #expect(noted(nil) == first)
+        let second = VolumeAttachment(controlPlane: "http://b", volumeID: 8)
+        #expect(noted(second) == second)
+        #expect(identity != nil && examine(lease("a", "1")).identity == identity)
+    }
+
     private func age(_ name: String, seconds: Int) {
         let time = timeval(tv_sec: Glibc.time(nil) - seconds, tv_usec: 0)
         _ = utimes("\(scratch.path)/.packet/\(name)", [time, time])
@@ -112,5 +128,17 @@ struct VolumeExaminerTests {
         #expect(killed.cause == .outOfMemory && killed.text.contains("python (process 42, 900 B)"))
         #expect(ContainerEnd(lease("a", "1", memory: memory(0, used: 950)), killsNow: nil).cause == .outOfMemory)
         #expect(ContainerEnd(lease("a", "1", memory: memory(0, used: 950, limit: nil)), killsNow: 0).cause == .unknown)
+        for ended in [nil, "SIGTERM"] {
+            var full = lease("a", "1", ended: ended)
+            full.ephemeral = .init(usedBytes: 95 << 30, limitBytes: 100 << 30)
+            full.disk = .init(usedBytes: 50, limitBytes: 100)
+            let evicted = ContainerEnd(full, killsNow: 0)
+            #expect(evicted.cause == .evicted)
+            #expect(evicted.text.hasSuffix("probably evicted: ephemeral storage was at 95.0 GiB of 100.0 GiB"))
+            full.ephemeral?.usedBytes = 1
+            #expect(ContainerEnd(full, killsNow: 0).cause == (ended == nil ? .unknown : .asked))
+            full.disk?.usedBytes = 90
+            #expect(ContainerEnd(full, killsNow: 0).text.contains("the node's disk was at 90 B of 100 B"))
+        }
     }
 }

@@ -14,10 +14,22 @@ extension Check {
             measuresSizes: true
         ) { facts in
             let limit = UInt64(facts.configuration.configuration.storage.ephemeralLimitMiB) << 20
-            guard limit > 0 else { return .init(.skip, "the platform does not tell the limit") }
-            guard let report = facts.atRisk else { return .init(.unknown, "not measured") }
-            return judge(
-                .init(used: report.totalBytes, limit: limit), "ephemeral storage", format: ByteCount.format)
+            let used = facts.atRisk?.ephemeralBytes
+            guard limit > 0 else {
+                let text = used.map { "\(ByteCount.format($0)) are written; " } ?? ""
+                return .init(.skip, text + "the platform does not tell the limit")
+            }
+            guard let used else { return .init(.unknown, "what is written could not be measured") }
+            return judge(.init(used: used, limit: limit), "ephemeral storage", format: ByteCount.format)
+        },
+        Check(
+            "limits.disk", "Room on the disk that holds the container's layer",
+            why:
+                "A full disk makes every write outside the volumes fail, and a node with little room evicts pods: by default below 10 % of its disk or 15 % of that of images.",
+            mend: "Move what packet-agent at-risk lists to the volume. If it is not yours, ask for another node."
+        ) { facts in
+            guard let use = facts.limits?.disk else { return .init(.skip, "the root file system does not tell") }
+            return judge(use, "the disk below /", format: ByteCount.format)
         },
         Check(
             "limits.memory", "Memory against the container's limit",

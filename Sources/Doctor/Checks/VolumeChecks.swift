@@ -46,6 +46,15 @@ extension Check {
                 if !wanted.isEmpty, place == facts.plan?.volume?.mountPoint, id != wanted {
                     return .init(.fail, "\(place) is volume \(id), but storage.volume_id says \(wanted)")
                 }
+                if let expected = facts.expectedVolume, place == expected.mountPoint,
+                    let noted = found.examination.attachment, noted.controlPlane == expected.attachment.controlPlane,
+                    noted.volumeID != expected.attachment.volumeID
+                {
+                    return .init(
+                        .fail,
+                        "\(place) is the control plane's volume \(noted.volumeID), but volume \(expected.attachment.volumeID) should be attached"
+                    )
+                }
                 if let first = found.firstIdentity, first != id {
                     return .init(.fail, "\(place) is volume \(id), but it was \(first) when this container started")
                 }

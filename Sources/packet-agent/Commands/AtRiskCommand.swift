@@ -53,7 +53,7 @@ struct AtRiskCommand: ParsableCommand {
         for group in report.groups {
             Terminal.write("\n\(ByteCount.format(group.bytes))  \(TerminalText.escape(group.title))")
             Terminal.write("    \(TerminalText.escape(group.path))  (\(group.kind.rawValue), \(group.files) file(s))")
-            if let fix = group.fix { Terminal.write("    → \(TerminalText.escape(fix.command))") }
+            if let fix = group.fix { Terminal.write("    \(Terminal.arrow) \(TerminalText.escape(fix.command))") }
         }
     }
 }

@@ -55,7 +55,7 @@ struct DoctorCommand: AsyncParsableCommand {
         if json {
             try Terminal.write(json: report)
         } else {
-            let screen = Screen(columns: Terminal.columns, hasColour: Terminal.hasColour)
+            let screen = Screen(columns: Terminal.columns, hasColour: Terminal.hasColour, arrow: Terminal.arrow)
             Terminal.write(screen.lines(report, atRisk: facts.atRisk).joined(separator: "\n"))
         }
         if report.exit != 0 { throw ExitCode(Int32(report.exit)) }

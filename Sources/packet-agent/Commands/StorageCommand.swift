@@ -29,7 +29,9 @@ struct StorageCommand: ParsableCommand {
             let certainty = entry.confidence == .certain ? "" : " (\(entry.confidence.rawValue))"
             Terminal.write("\(TerminalText.escape(entry.path)): \(entry.lifetime.rawValue)\(certainty)")
             for hop in entry.hops ?? [] {
-                Terminal.write("  link       \(TerminalText.escape(hop.link)) → \(TerminalText.escape(hop.target))")
+                Terminal.write(
+                    "  link       \(TerminalText.escape(hop.link)) \(Terminal.arrow) \(TerminalText.escape(hop.target))"
+                )
             }
             if entry.resolved != entry.path { Terminal.write("  leads to   \(TerminalText.escape(entry.resolved))") }
             if let parent = entry.existingParent {
