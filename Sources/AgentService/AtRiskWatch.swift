@@ -20,8 +20,8 @@ import Warnings
 final class AtRiskWatch: Sendable {
     private static let usualPause = 300.0
     private static let shortestPause = 15.0
-    /// A thousandth of a core.
-    private static let pausePerCPUSecond = 1000.0
+    /// Half a thousandth of a core: with the probes of volumes the whole watch stays below a thousandth.
+    private static let pausePerCPUSecond = 2000.0
     /// Milliseconds that a look may take.
     private static let deadline = 600_000
 

@@ -26,7 +26,7 @@ public struct Screen {
             [.fail, .unknown, .warn].contains(check.status) && (check.id != "storage.at-risk" || atRisk == nil)
         }
         for status in [DoctorReport.Status.fail, .unknown, .warn] {
-            for check in problems where check.status == status { lines += problem(check) }
+            lines += self.problems(problems.filter { $0.status == status })
         }
         if !problems.isEmpty { lines.append("") }
         lines += summary(report)
@@ -54,18 +54,36 @@ public struct Screen {
         return lines
     }
 
-    private func problem(_ check: DoctorReport.Result) -> [String] {
-        let colour: Colour = check.status == .fail ? .red : .yellow
-        let word = check.status.rawValue.uppercased()
-        var lines = [paint(word.padded(to: 8), colour) + check.title + "  " + paint(check.id, .dim)]
-        lines += wrap(TerminalText.escape(check.evidence), first: "        ", rest: "        ")
-        lines += wrap(check.why, first: "        ", rest: "        ").map { paint($0, .dim) }
-        if let fix = check.fix {
-            lines.append("        \(arrow) " + TerminalText.escape(fix.command))
-        } else if let mend = Check.all.first(where: { $0.id == check.id })?.mend {
-            lines += wrap(mend, first: "        \(arrow) ", rest: "          ")
+    /// Problems that one command mends stand together, with that command once below them.
+    private func problems(_ checks: [DoctorReport.Result]) -> [String] {
+        var lines: [String] = []
+        var shown: Set<String> = []
+        for check in checks {
+            guard let command = check.fix?.command else {
+                lines += heading(check) + why(check)
+                if let mend = Check.all.first(where: { $0.id == check.id })?.mend {
+                    lines += wrap(mend, first: "        \(arrow) ", rest: "          ")
+                }
+                continue
+            }
+            guard shown.insert(command).inserted else { continue }
+            let same = checks.filter { $0.fix?.command == command }
+            lines += same.flatMap(heading)
+            if same.count == 1 { lines += why(check) }
+            lines.append("        \(arrow) " + TerminalText.escape(command))
         }
         return lines
+    }
+
+    private func heading(_ check: DoctorReport.Result) -> [String] {
+        let colour: Colour = check.status == .fail ? .red : .yellow
+        let word = check.status.rawValue.uppercased()
+        return [paint(word.padded(to: 8), colour) + check.title + "  " + paint(check.id, .dim)]
+            + wrap(TerminalText.escape(check.evidence), first: "        ", rest: "        ")
+    }
+
+    private func why(_ check: DoctorReport.Result) -> [String] {
+        wrap(check.why, first: "        ", rest: "        ").map { paint($0, .dim) }
     }
 
     private func summary(_ report: DoctorReport) -> [String] {

@@ -2,6 +2,8 @@
 public enum TerminalText {
     /// Escapes C0 and C1 controls, DEL and bidirectional overrides as `\xNN` or `\u{NNNN}`; other text stays as it is.
     public static func escape(_ text: String) -> String {
+        // Most names are printable ASCII, which is quickly seen.
+        if text.utf8.allSatisfy({ 0x20..<0x7f ~= $0 }) { return text }
         guard text.unicodeScalars.contains(where: isUnsafe) else { return text }
         var result = ""
         for scalar in text.unicodeScalars {

@@ -46,11 +46,21 @@ enum Terminal {
     /// Rows with aligned columns; the last column is not padded.
     static func table(_ rows: [[String]]) -> String {
         let count = rows.map(\.count).max() ?? 0
-        let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
-        return rows.map { row in
-            row.enumerated().map { index, cell in
-                index == row.count - 1 ? cell : cell + String(repeating: " ", count: widths[index] - cell.count)
-            }.joined(separator: "  ")
-        }.joined(separator: "\n")
+        let cells = rows.map { row in row.map(width) }
+        let widths = (0..<count).map { column in cells.map { $0.count > column ? $0[column] : 0 }.max() ?? 0 }
+        var text = ""
+        for (row, own) in zip(rows, cells) {
+            if !text.isEmpty { text += "\n" }
+            for (index, cell) in row.enumerated() {
+                text += cell
+                if index < row.count - 1 { text += String(repeating: " ", count: widths[index] - own[index] + 2) }
+            }
+        }
+        return text
+    }
+
+    /// The characters of a text; quick for ASCII, which tables of thousands of mounts are made of.
+    private static func width(_ text: String) -> Int {
+        text.utf8.allSatisfy { $0 < 0x80 } ? text.utf8.count : text.count
     }
 }

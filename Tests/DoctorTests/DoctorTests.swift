@@ -217,6 +217,23 @@ private func storage(volume: Bool = true) -> StorageFacts? {
                 "Nothing of yours") == true)
     }
 
+    @Test func problemsThatOneCommandMendsStandTogether() {
+        func result(_ id: String, fix: String?) -> DoctorReport.Result {
+            .init(
+                id: id, title: "title of \(id)", status: .warn, evidence: "evidence of \(id)", why: "why of \(id)",
+                fix: fix.map { .init(command: $0, safe: false) }, durationMilliseconds: 0, data: [:])
+        }
+        let report = DoctorReport(
+            checks: [result("a.one", fix: "mend"), result("b.other", fix: "else"), result("a.two", fix: "mend")])
+        let lines = Screen().lines(report, atRisk: nil).map { String($0.drop { $0 == " " }) }
+        #expect(
+            lines.prefix(9) == [
+                "WARN    title of a.one  a.one", "evidence of a.one", "WARN    title of a.two  a.two",
+                "evidence of a.two", "-> mend", "WARN    title of b.other  b.other", "evidence of b.other",
+                "why of b.other", "-> else",
+            ])
+    }
+
     @Test func linesFitTheTerminalAndCarryNoControlsWithoutColour() throws {
         let lines = try Screen(columns: 80).lines(Doctor.run(.init(), facts: facts()), atRisk: report(5 << 30))
         #expect(lines.allSatisfy { $0.count <= 80 || $0.contains("->") }, "\(lines.filter { $0.count > 80 })")
