@@ -137,7 +137,11 @@ public final class Daemon: Sendable {
                 sampleInterval: configuration.gpu.sampleIntervalMilliseconds)
         }
         try atRisk.start()
-        try volumes.start(configuration, logger: logger) { [atRisk] in atRisk.observe($0) }
+        let environment = EnvironmentWatch(configuration, logger: logger)
+        try volumes.start(configuration, logger: logger) { [atRisk] in
+            atRisk.observe($0)
+            environment.observe($0)
+        }
         guard configuration.gpu.enabled else { return }
         var options = GPUSampler.Options()
         options.libraryPath = configuration.gpu.library

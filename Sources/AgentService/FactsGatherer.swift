@@ -144,8 +144,8 @@ public enum FactsGatherer {
     private static func files(
         _ plan: EnvironmentPlan, _ configuration: AgentConfiguration
     ) -> (environment: Facts.FileState, profile: Facts.FileState) {
-        let apply = EnvironmentApply(runtimeDirectory: configuration.agent.runtimeDirectory)
-        guard let changes = try? apply.changes(for: plan).changes else { return (.outdated, .outdated) }
+        let apply = EnvironmentApply(configuration)
+        let changes = apply.changes(for: plan).changes
         func state(_ path: String) -> Facts.FileState {
             guard let change = changes.first(where: { $0.path == path }) else { return .current }
             return change.old == nil ? .missing : .outdated

@@ -63,7 +63,7 @@ public struct PodView: Sendable {
         return EnvironmentPlan.make(
             PodFacts.gather(
                 settings: configuration.environment, volume: volume, noVolumeReason: volume == nil ? why : nil,
-                isPersistent: isPersistent))
+                environmentFile: EnvironmentApply(configuration).environmentFile, isPersistent: isPersistent))
     }
 
     /// What would be lost now. Walks the writable layer.
@@ -71,11 +71,11 @@ public struct PodView: Sendable {
     /// - Parameter walk: how to walk; it can be told to stop, and tells how far it is.
     public func atRisk(paths: [BytePath] = [], walk: TreeWalk = TreeWalk()) -> AtRiskReport {
         let homes = PodFacts.users(passwd: (try? LocalFile.readText("/etc/passwd")) ?? "").map { BytePath($0.home) }
-        let apply = EnvironmentApply(runtimeDirectory: configuration.agent.runtimeDirectory)
+        let apply = EnvironmentApply(configuration)
         let findings = AtRiskScan.run(
             .current(
                 storage, stateDirectory: configuration.agent.stateDirectory, homes: homes,
-                own: [BytePath(configuration.agent.runtimeDirectory), BytePath(apply.profileFile)],
+                own: [BytePath(configuration.agent.runtimeDirectory)] + apply.ownPaths().map { BytePath($0) },
                 volume: primaryMountPoint, paths: paths, walk: walk))
         return AtRiskReport(findings, stale: staleProcesses(apply))
     }

@@ -114,11 +114,11 @@ extension BootRunner.Effects {
             inspectMounts: inspectMounts,
             waitForMounts: { MountChange.wait(milliseconds: $0) },
             applyEnvironment: { volume, why in
-                let apply = EnvironmentApply(runtimeDirectory: runtime, root: root)
+                let apply = EnvironmentApply(configuration, root: root)
                 let facts = PodFacts.gather(
                     settings: configuration.environment,
                     volume: volume.map { EnvironmentPlan.Volume(name: $0.name, mountPoint: $0.mountPoint) },
-                    noVolumeReason: why,
+                    noVolumeReason: why, environmentFile: apply.environmentFile,
                     isPersistent: isPersistent, probe: probe, proc: proc)
                 let plan = EnvironmentPlan.make(facts)
                 var problems: [String] = []
@@ -130,8 +130,7 @@ extension BootRunner.Effects {
                     }
                 }
                 do throws(LinuxError) {
-                    try apply.setReady(volume != nil)
-                    problems += try apply.apply(plan).left
+                    problems += try apply.apply(plan, ready: volume != nil).problems
                 } catch {
                     problems.append(error.description)
                 }

@@ -1,4 +1,5 @@
 public import Catalog
+import LinuxKit
 
 /// A variable that the plan sets for everybody.
 public struct EnvironmentVariable: Sendable, Equatable {
@@ -99,12 +100,18 @@ public struct EnvironmentPlan: Sendable, Equatable {
         public var keep: [String] = []
         /// What is known of the volume's `pip-packages`.
         public var pythonPackages = PythonPackages.absent
+        /// The interpreters that get a start-up file.
+        public var pythons: [PythonSite] = []
+        /// The rendered POSIX file, when BASH_ENV is to name it (`environment.bash_env`).
+        public var bashEnvironment: String?
         /// `environment.pythonpath`.
         public var pythonPath = PythonPathRule.auto
         /// Whether data written at an absolute path survives the pod.
         public var isPersistent: @Sendable (String) -> Bool
         /// Reads configuration files of tools; nil when a file cannot be read or lies on a network file system.
         public var readFile: @Sendable (String) -> String?
+        /// The target of a symbolic link; nil where there is none, or below a network file system.
+        public var linkTarget: @Sendable (String) -> String?
 
         /// Starts from nothing: no volume, empty environment.
         public init(
@@ -115,7 +122,12 @@ public struct EnvironmentPlan: Sendable, Equatable {
             self.volume = volume
             self.container = container
             self.isPersistent = isPersistent
-            self.readFile = readFile ?? { isPersistent($0) ? nil : ResolutionContext.localFile($0) }
+            // What we put into the tools' files ourselves decides nothing.
+            self.readFile = readFile ?? { isPersistent($0) ? nil : LocalText.othersText($0) }
+            linkTarget = { path in
+                if isPersistent(AtomicFile.parent(of: path)) { return nil }
+                return (try? LocalFile.linkTarget(path)).map { String(decoding: $0, as: UTF8.self) }
+            }
         }
     }
 
@@ -135,6 +147,14 @@ public struct EnvironmentPlan: Sendable, Equatable {
     public internal(set) var userVariables: [UserVariable] = []
     /// Variables that are left alone, in the catalog's order.
     public internal(set) var skipped: [Skipped] = []
+    /// The users of the facts.
+    public internal(set) var users: [User] = []
+    /// The interpreters of the facts.
+    public internal(set) var pythons: [PythonSite] = []
+    /// Where the packages on the volume are that fit a version of Python.
+    public internal(set) var pythonDirectories: [PythonVersion: String] = [:]
+    /// Links from default places to the volume.
+    public internal(set) var links: [CacheLink] = []
     /// Directories that must exist on the volume.
     public internal(set) var directories: [VolumeDirectory] = []
 

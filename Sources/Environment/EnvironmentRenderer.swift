@@ -27,6 +27,10 @@ public struct EnvironmentRenderer: Sendable {
     public let user: EnvironmentPlan.User
     /// A local file without which the shell texts do nothing; nil leaves the test out.
     public let readyFlag: String?
+    /// How the layers stand, shown in JSON.
+    public var layers: [LayerState] = []
+    /// The rendered POSIX file, which BASH_ENV names in the lines for the pod specification.
+    public var environmentFile: String?
 
     /// Prepares a plan for writing.
     public init(plan: EnvironmentPlan, user: EnvironmentPlan.User = .root, readyFlag: String?) {
@@ -141,17 +145,37 @@ public struct EnvironmentRenderer: Sendable {
         public var schema = "packet-agent/env/1"
         /// The volume's name; null when there is none.
         @Nullable public var volume: String?
+        /// How each layer stands, in the order in which they are put in.
+        public var layers: [LayerState]
+        /// What the pod specification should set, by name: a process that is started directly in the container
+        /// (`kubectl exec`) sees nothing else.
+        public var podSpec: [String: String]
         /// What is set, by name.
         public var variables: [String: Variable]
         /// What is left alone, by name, with the reason.
         public var skipped: [String: String]
+
+        private enum CodingKeys: String, CodingKey {
+            case schema, volume, layers
+            case podSpec = "pod_spec"
+            case variables, skipped
+        }
+    }
+
+    /// The variables that are the same for every user, and BASH_ENV, with which bash reads the rest before commands and
+    /// scripts; values that depend on what is already set are the pod specification's own business.
+    private var podSpec: [String: String] {
+        guard plan.volume != nil else { return [:] }
+        let variables = plan.variables.filter { $0.combination == .set }.map { ($0.name, $0.value) }
+        return Dictionary(variables + (environmentFile.map { [("BASH_ENV", $0)] } ?? [])) { first, _ in first }
     }
 
     /// The plan as a document, for the user.
     public var document: Document {
         let variables = plan.variables(for: user).map { ($0.name, Document.Variable(value: $0.value, why: $0.why)) }
         return Document(
-            volume: plan.volume?.name, variables: Dictionary(variables) { first, _ in first },
+            volume: plan.volume?.name, layers: layers, podSpec: podSpec,
+            variables: Dictionary(variables) { first, _ in first },
             skipped: Dictionary(plan.skipped.map { ($0.name, $0.reason) }) { first, _ in first })
     }
 

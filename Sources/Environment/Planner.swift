@@ -50,8 +50,17 @@ struct Planner {
             }
         }
         decidePythonPath()
+        decideBashEnvironment()
         for (name, reason) in Self.never { skip(name, reason) }
         plan.volume = facts.volume
+        plan.users = facts.users
+        plan.pythons = facts.pythons
+        if let volume = facts.volume {
+            for version in Set(facts.pythons.map(\.version)) {
+                plan.pythonDirectories[version] = facts.pythonPackages.directory(
+                    for: version, in: volume.mountPoint + "/pip-packages")
+            }
+        }
     }
 
     private mutating func skip(_ name: String, _ reason: String) {
@@ -69,12 +78,18 @@ struct Planner {
             return skip(name, "the container sets \(given)=\(path), which survives the pod")
         }
         guard let current = tool.resolve(context) else { return skip(name, "switched off in the container") }
-        if facts.isPersistent(current) { return skip(name, "already at \(current), which survives the pod") }
+        if survives(current, without: value) { return skip(name, "already at \(current), which survives the pod") }
+        if let path = configured(tool) {
+            return skip(name, "a configuration file puts it at \(path), and what the user sets wins")
+        }
         if given == nil, let parent = tool.parent.flatMap({ id in tools.first { $0.id == id } }),
             let root = parent.variables.first
         {
             // Set by itself it would beat an HF_HOME that the user sets later, for example in a dotfile.
-            if isSet(root) { return skip(name, "follows \(root)") }
+            if isSet(root) {
+                link(tool, to: value)
+                return skip(name, "follows \(root)")
+            }
             if parent.variables.contains(where: facts.keep.contains) {
                 return skip(name, "follows \(root), which is kept")
             }
@@ -84,7 +99,45 @@ struct Planner {
             EnvironmentVariable(
                 name: name, value: value, why: why(tool, given: given, current: current),
                 replaces: context.environment[name].flatMap { $0.isEmpty ? nil : $0 }))
-        if let subdirectory = tool.volumeSubdirectory { plan.directories.append(.shared(subdirectory)) }
+        link(tool, to: value)
+    }
+
+    /// Whether data survives where it is, other than through a link that we made.
+    private func survives(_ path: String, without target: String) -> Bool {
+        facts.isPersistent(path) && facts.linkTarget(path) != target
+    }
+
+    /// Where a configuration file of the tool puts its data for one of the users; nil when none does. A variable would beat
+    /// the file.
+    private func configured(_ tool: ToolLocation) -> String? {
+        guard !tool.variables.contains(where: { context.environment[$0]?.isEmpty == false }) else { return nil }
+        for user in facts.users {
+            var own = context
+            own.environment["HOME"] = user.home
+            own.home = user.home
+            var bare = own
+            bare.readFile = { _ in nil }
+            if let path = tool.resolve(own), path != tool.resolve(bare) { return path }
+        }
+        return nil
+    }
+
+    /// The tool's data goes to the volume: the directory must exist, and the default place may become a link to it. Only a
+    /// leaf, because what lies beside it stays (the token beside the models).
+    private mutating func link(_ tool: ToolLocation, to value: String) {
+        guard let subdirectory = tool.volumeSubdirectory else { return }
+        plan.directories.append(.shared(subdirectory))
+        guard !tools.contains(where: { $0.parent == tool.id }) else { return }
+        for user in facts.users where !facts.isPersistent(user.home) {
+            let context = ResolutionContext(
+                environment: ["HOME": user.home], home: user.home, uid: user.uid, readFile: { _ in nil },
+                isWritableDirectory: { _ in false })
+            guard let path = tool.resolve(context), path.hasPrefix(user.home + "/"), !survives(path, without: value)
+            else {
+                continue
+            }
+            plan.links.append(CacheLink(path: path, target: value, home: user.home, uid: user.uid))
+        }
     }
 
     private func why(_ tool: ToolLocation, given: String?, current: String) -> String {
@@ -127,6 +180,17 @@ struct Planner {
         plan.userVariables.append(
             UserVariable(name: name, valueByHome: values, underHome: rule.underHome, why: "\(tool.title): \(tool.note)")
         )
+    }
+
+    private mutating func decideBashEnvironment() {
+        guard let file = facts.bashEnvironment, facts.volume != nil else { return }
+        let existing = context.environment["BASH_ENV"] ?? ""
+        guard existing.isEmpty || existing == file else {
+            return skip("BASH_ENV", "the container sets BASH_ENV=\(existing)")
+        }
+        plan.variables.append(
+            EnvironmentVariable(
+                name: "BASH_ENV", value: file, why: "bash reads it before scripts and commands (environment.bash_env)"))
     }
 
     private mutating func decidePythonPath() {

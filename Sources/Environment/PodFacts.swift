@@ -36,9 +36,12 @@ public enum PodFacts {
         return users.contains { $0.uid == 0 } ? users : [.root] + users
     }
 
-    /// The facts for a plan, with the volume's `pip-packages` examined in a child process.
+    /// The facts for a plan, with interpreters and the volume's `pip-packages` looked for in child processes.
+    ///
+    /// - Parameter environmentFile: ``EnvironmentPlaces/environmentFile``, for BASH_ENV.
     public static func gather(
         settings: AgentConfiguration.Environment, volume: EnvironmentPlan.Volume?, noVolumeReason: String? = nil,
+        environmentFile: String = "/run/packet-agent/env.sh",
         isPersistent: @escaping @Sendable (String) -> Bool, probe: ProbeProgram = .current, proc: String = "/proc"
     ) -> EnvironmentPlan.Facts {
         var facts = EnvironmentPlan.Facts(
@@ -51,9 +54,12 @@ public enum PodFacts {
         facts.keep = settings.keep
         facts.pythonPath = PythonPathRule(rawValue: settings.pythonPath) ?? .auto
         facts.users = users(passwd: (try? LocalFile.readText("/etc/passwd")) ?? "")
-        if facts.pythonPath == .auto, let volume = facts.volume {
-            facts.pythonPackages = .examine(
-                volume.mountPoint + "/pip-packages", path: facts.container["PATH"] ?? defaultPath, probe: probe)
+        if settings.bashEnvironment { facts.bashEnvironment = environmentFile }
+        let path = facts.container["PATH"] ?? defaultPath
+        facts.pythons = PythonSites.find(
+            path: path, homes: facts.users.map(\.home), isPersistent: isPersistent, probe: probe)
+        if let volume = facts.volume {
+            facts.pythonPackages = .examine(volume.mountPoint + "/pip-packages", path: path, probe: probe)
         }
         return facts
     }

@@ -37,6 +37,7 @@ public struct ProbeProgram: Sendable {
     public static let environmentProbes: [(name: String, main: @Sendable ([String]) -> Int32)] = [
         ("mkdir", { VolumeDirectories.main($0) }),
         ("python-packages", { PythonPackages.main($0) }),
+        ("python-sites", { PythonSites.main($0) }),
     ]
 }
 

@@ -19,8 +19,9 @@ public enum PythonPackages: Sendable, Equatable {
     case absent
     /// The directory did not answer or could not be read.
     case unknown(String)
-    /// The wheel tags of each installed package (one array per package) and the versions of the interpreters on PATH.
-    case found(tags: [[String]], interpreters: [Interpreter])
+    /// The wheel tags of each installed package (one array per package), the versions of the interpreters on PATH, and the
+    /// names of directories for one version of Python such as `cp311-x86_64`.
+    case found(tags: [[String]], interpreters: [Interpreter], directories: [String] = [])
 
     /// A CPython on PATH.
     public struct Interpreter: Sendable, Equatable {
@@ -68,7 +69,7 @@ public enum PythonPackages: Sendable, Equatable {
         switch self {
         case .absent: return "the volume's pip-packages holds no installed package"
         case .unknown(let reason): return "the volume's pip-packages could not be examined: \(reason)"
-        case .found(let tags, let interpreters):
+        case .found(let tags, let interpreters, _):
             if tags.isEmpty { return "the volume's pip-packages holds no installed package" }
             if interpreters.isEmpty { return "there is no python3 on PATH" }
             for interpreter in interpreters {
@@ -99,14 +100,17 @@ public enum PythonPackages: Sendable, Equatable {
     static func read(_ text: String) -> PythonPackages {
         var tags: [[String]] = []
         var interpreters: [Interpreter] = []
+        var directories: [String] = []
         for line in text.split(separator: "\n") {
             let fields = line.split(separator: "\t").map(String.init)
             if fields.first == "package", fields.count > 1 { tags.append(Array(fields.dropFirst())) }
+            if fields.first == "directory", fields.count == 2 { directories.append(fields[1]) }
             if fields.first == "python", fields.count == 4, let major = Int(fields[1]), let minor = Int(fields[2]) {
                 interpreters.append(Interpreter(path: fields[3], major: major, minor: minor))
             }
         }
-        return tags.isEmpty ? .absent : .found(tags: tags, interpreters: interpreters)
+        return tags.isEmpty && directories.isEmpty
+            ? .absent : .found(tags: tags, interpreters: interpreters, directories: directories)
     }
 
     /// The child's side: `python-packages DIRECTORY PATH`. Writes one line per package and per interpreter.
@@ -119,6 +123,9 @@ public enum PythonPackages: Sendable, Equatable {
             let tags = wheel.split(separator: "\n").filter { $0.hasPrefix("Tag: ") }.map { $0.dropFirst(5) }
             lines.append((["package"] + (tags.isEmpty ? ["unknown"] : tags)).joined(separator: "\t"))
         }
+        for name in Directory.names(arguments[0]).sorted() where isABIDirectory(name) {
+            lines.append("directory\t\(name)")
+        }
         if !lines.isEmpty {
             for directory in arguments[1].split(separator: ":") where directory.hasPrefix("/") {
                 let path = directory + "/python3"
@@ -129,6 +136,33 @@ public enum PythonPackages: Sendable, Equatable {
         }
         StandardOutput.write(lines.map { $0 + "\n" }.joined())
         return 0
+    }
+
+    /// `cp311-x86_64` and the like for this machine.
+    private static func isABIDirectory(_ name: String) -> Bool {
+        guard name.hasPrefix("cp"), name.hasSuffix("-" + machine) else { return false }
+        let version = name.dropFirst(2).dropLast(machine.count + 1)
+        return version.count > 1 && version.allSatisfy { $0.isASCII && $0.isNumber }
+    }
+
+    /// The machine's name as wheels call it (uname(2)).
+    static let machine: String = {
+        var name = utsname()
+        guard uname(&name) == 0 else { return "" }
+        return withUnsafeBytes(of: name.machine) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    }()
+
+    /// The directory with the packages for a Python: the one of its version, else `directory` itself when every package in it
+    /// fits the version and this machine.
+    func directory(for version: PythonVersion, in directory: String) -> String? {
+        guard case .found(let tags, _, let directories) = self else { return nil }
+        let own = "cp\(version.major)\(version.minor)-\(Self.machine)"
+        if directories.contains(own) { return directory + "/" + own }
+        let interpreter = Interpreter(path: "", major: version.major, minor: version.minor)
+        let fits = tags.allSatisfy { package in
+            package.contains { interpreter.accepts(tag: $0) && ($0.hasSuffix("-any") || $0.hasSuffix(Self.machine)) }
+        }
+        return fits && !tags.isEmpty ? directory : nil
     }
 
     private static func version(of interpreter: String, path: String) -> (major: Int, minor: Int)? {

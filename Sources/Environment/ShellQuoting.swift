@@ -50,6 +50,55 @@ public enum ShellQuoting {
         return result + [UInt8(ascii: "\"")]
     }
 
+    /// For a line of systemd's EnvironmentFile= and of its environment generators: double quotes, `\` before what they leave
+    /// special (env-file.c, `SHELL_NEED_ESCAPE`). Nil for what ``environmentD(_:)`` refuses.
+    public static func systemd(_ bytes: some Sequence<UInt8>) -> [UInt8]? {
+        let bytes = Array(bytes)
+        guard environmentD(bytes) != nil else { return nil }
+        var result: [UInt8] = [UInt8(ascii: "\"")]
+        for byte in bytes {
+            if [UInt8(ascii: "\""), backslash, UInt8(ascii: "`"), UInt8(ascii: "$")].contains(byte) {
+                result.append(backslash)
+            }
+            result.append(byte)
+        }
+        return result + [UInt8(ascii: "\"")]
+    }
+
+    /// For /etc/environment, which pam_env(8), shells that source it and systemd read differently: nil for every value that
+    /// they could understand differently. pam_env ends a line at `#` even inside quotes and knows no escapes.
+    public static func pam(_ bytes: some Sequence<UInt8>) -> [UInt8]? {
+        let bytes = Array(bytes)
+        guard !bytes.isEmpty, String(validating: bytes, as: UTF8.self) != nil else { return nil }
+        let special = Array("\"'\\$`#!".utf8)
+        guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7f && !special.contains($0) }) else { return nil }
+        return bytes.allSatisfy(isPlain) ? bytes : [UInt8(ascii: "\"")] + bytes + [UInt8(ascii: "\"")]
+    }
+
+    /// For one word of sshd_config(5) (misc.c, `argv_split`): double quotes, `\` before quotes and itself. A line break
+    /// cannot be written.
+    public static func sshd(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+        var result: [UInt8] = [UInt8(ascii: "\"")]
+        for byte in bytes {
+            if [UInt8(ascii: "\""), quote, backslash].contains(byte) { result.append(backslash) }
+            result.append(byte)
+        }
+        return result + [UInt8(ascii: "\"")]
+    }
+
+    /// For Python source: a bytes literal of printable ASCII.
+    public static func pythonBytes(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+        var result = Array("b'".utf8)
+        for byte in bytes {
+            switch byte {
+            case quote, backslash: result += [backslash, byte]
+            case 0x20..<0x7f: result.append(byte)
+            default: result += [backslash, UInt8(ascii: "x")] + hex(byte)
+            }
+        }
+        return result + [quote]
+    }
+
     private static let quote = UInt8(ascii: "'")
     private static let backslash = UInt8(ascii: "\\")
 

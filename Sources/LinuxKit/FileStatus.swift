@@ -47,6 +47,8 @@ public struct FileStatus: Sendable, Equatable {
     public let allocatedBytes: UInt64
     /// The id of the mount, the first field of mountinfo; nil before Linux 5.8.
     public let mountID: UInt64?
+    /// Last access of the contents, as far as the mount keeps it (relatime).
+    public let accessed: Time
     /// Last change of the inode.
     public let changed: Time
     /// Last change of the contents.
@@ -114,6 +116,7 @@ public struct FileStatus: Sendable, Equatable {
         size = raw.size
         allocatedBytes = raw.blocks * 512
         mountID = raw.mask & UInt32(CLINUX_STATX_MNT_ID) != 0 ? raw.mount_id : nil
+        accessed = Time(seconds: raw.atime_seconds, nanoseconds: raw.atime_nanoseconds)
         changed = Time(seconds: raw.ctime_seconds, nanoseconds: raw.ctime_nanoseconds)
         modified = Time(seconds: raw.mtime_seconds, nanoseconds: raw.mtime_nanoseconds)
         born =

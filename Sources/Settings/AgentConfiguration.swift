@@ -56,6 +56,16 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var keep: [String] = []
         /// `auto`, `always` or `never`: whether PYTHONPATH gets the volume's `pip-packages`.
         public var pythonPath = "auto"
+        /// Whether BASH_ENV is set for every session, so that `bash -c` and scripts read the variables.
+        public var bashEnvironment = false
+        /// Layers (``Environment/layers``) that are left out.
+        public var disabledLayers: [String] = []
+
+        /// Every way into sessions by name, in the order in which they are put in.
+        public static let layers = [
+            "profile.d", "bash.bashrc", "zshenv", "fish", "environment", "sshd", "systemd", "pip.conf", "condarc",
+            "python", "links",
+        ]
     }
 
     /// The volume's set-up script.

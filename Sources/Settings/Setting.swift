@@ -86,6 +86,13 @@ public struct Setting: Sendable {
         .string(
             "environment", "pythonpath", \.environment.pythonPath, "When PYTHONPATH gets the volume's pip-packages.",
             check: oneOf("auto", "always", "never")),
+        .boolean(
+            "environment", "bash_env", \.environment.bashEnvironment,
+            "Set BASH_ENV for every session, so that bash commands and scripts read the variables."),
+        .strings(
+            "environment", "disabled_layers", \.environment.disabledLayers,
+            "Ways into sessions that are left out: \(AgentConfiguration.Environment.layers.joined(separator: ", ")).",
+            check: oneOf(AgentConfiguration.Environment.layers)),
         .boolean("setup", "enabled", \.setup.enabled, "Run the volume's set-up script at boot."),
         .string("setup", "script", \.setup.script, "The script's path relative to the volume.", check: relative),
         .integer(
@@ -209,7 +216,9 @@ public struct Setting: Sendable {
         }
     }
 
-    private static func oneOf(_ words: String...) -> Check {
+    private static func oneOf(_ words: String...) -> Check { oneOf(words) }
+
+    private static func oneOf(_ words: [String]) -> Check {
         { (text) throws(Refusal) in
             guard words.contains(text) else { throw Refusal(reason: "must be one of \(words.joined(separator: ", "))") }
         }

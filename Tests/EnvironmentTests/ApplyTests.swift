@@ -1,6 +1,7 @@
 import Environment
 import Glibc
 import LinuxKit
+import Settings
 import Testing
 
 @Suite struct MarkedBlockTests {
@@ -45,33 +46,54 @@ import Testing
     }
 }
 
-@Suite struct ApplyTests {
-    let scratch: Scratch
-    let apply: EnvironmentApply
-    let plan = EnvironmentPlan.make(facts())
-
-    init() throws {
-        scratch = try Scratch()
-        try AtomicFile.createDirectory(scratch.path + "/etc/profile.d")
-        apply = EnvironmentApply(runtimeDirectory: scratch.path + "/run", root: scratch.path)
+@Suite struct MarkedBlockPositionTests {
+    @Test func aBlockAtTheTopOrInTheMiddleComesOutAgain() throws {
+        let old = Array("[a]\nx = 1\n[b]".utf8)
+        for offset in [0, 4, 10, old.count] {
+            let made = try #require(MarkedBlock.put(Array("y\n".utf8), into: old, at: .offset(offset)))
+            #expect(made.starts(with: old[..<offset]))
+            #expect(MarkedBlock.remove(from: made) == .some(old))
+            let moved = try #require(MarkedBlock.put(Array("z\n".utf8), into: made, at: .offset(4)))
+            #expect(MarkedBlock.remove(from: moved) == .some(old))
+            #expect(moved == MarkedBlock.put(Array("z\n".utf8), into: old, at: .offset(4)))
+        }
+        let top = try #require(MarkedBlock.put(Array("y\n".utf8), into: old, at: .first))
+        #expect(Array(top.suffix(old.count)) == old)
+        #expect(MarkedBlock.put(Array("y\n".utf8), into: top, at: .last) == top, "a block stays where it is")
     }
+}
 
-    @Test func theSecondRunChangesNothingAndRevertRemovesWhatTheFirstMade() throws {
-        #expect(try apply.apply(plan).changed == [apply.environmentFile, apply.profileFile])
+@Suite struct ApplyTests {
+    let pod: ScratchPod
+    var apply: EnvironmentApply { pod.apply }
+    let plan = EnvironmentPlan.make(podFacts())
+
+    init() throws { pod = try ScratchPod() }
+
+    @Test func theSecondRunChangesNothingAndRevertGivesEverythingBack() throws {
+        let before = try pod.tree()
+        let first = try apply.apply(plan)
+        #expect(first.problems.isEmpty)
+        #expect(first.changed.count > 12, "\(first.changed)")
         #expect(try FileStatus(apply.environmentFile).permissions == 0o644)
+        let after = try pod.tree()
+        #expect(after != before)
         #expect(try apply.apply(plan).changed.isEmpty)
-        #expect(try apply.revert().changed == [apply.environmentFile, apply.profileFile])
+        expectSame(try pod.tree(), after)
+        #expect(try apply.revert().left.isEmpty)
+        expectSame(try pod.tree(), before)
         #expect(access(apply.environmentFile, F_OK) != 0)
-        #expect(access(apply.profileFile, F_OK) != 0)
         #expect(try apply.revert().changed.isEmpty)
     }
 
     @Test func aDryRunShowsOldAndNewAndWritesNothing() throws {
-        let (changes, left) = try apply.changes(for: plan)
-        #expect(changes.map(\.path) == [apply.environmentFile, apply.profileFile])
-        #expect(changes.allSatisfy { $0.old == nil && $0.new != nil })
-        #expect(left.isEmpty)
-        #expect(access(apply.profileFile, F_OK) != 0)
+        let before = try pod.tree()
+        let (changes, _) = apply.changes(for: plan)
+        #expect(changes.contains { $0.path == apply.environmentFile && $0.old == nil })
+        #expect(changes.contains { $0.path == pod.path + "/etc/bash.bashrc" && $0.old != nil })
+        #expect(changes.allSatisfy { $0.new != nil })
+        expectSame(try pod.tree(), before)
+        #expect(try apply.apply(plan).changed == changes.map(\.path), "the dry run says what is done")
     }
 
     @Test func theUsersLinesInTheProfileStay() throws {
@@ -85,29 +107,72 @@ import Testing
 
     @Test func anEditedProfileIsReportedAndLeft() throws {
         try apply.apply(plan)
-        let edited = try LocalFile.readText(apply.profileFile).replacing("if [", with: "if  [")
+        let edited = try LocalFile.readText(apply.profileFile).replacing("if [ -r", with: "if  [ -r")
         try AtomicFile.write(edited.utf8, to: apply.profileFile)
-        #expect(try apply.apply(plan).left.count == 1)
-        #expect(try apply.revert().left.count == 1)
+        #expect(try apply.apply(plan).problems.count == 1)
+        #expect(try apply.revert().problems.count == 1)
         #expect(try LocalFile.readText(apply.profileFile) == edited)
     }
 
-    @Test func withoutProfileDirectoryTheRestIsWritten() throws {
-        rmdir(scratch.path + "/etc/profile.d")
+    @Test func aLayerWhoseProgramIsNotThereIsAbsentAndTheRestIsWritten() throws {
+        rmdir(pod.path + "/etc/profile.d")
         let result = try apply.apply(plan)
-        #expect(result.changed == [apply.environmentFile])
-        #expect(result.left.count == 1)
+        #expect(result.problems.isEmpty)
+        #expect(!result.changed.contains(apply.profileFile))
+        #expect(apply.states(for: plan).first { $0.id == "profile.d" }?.state == .absent)
+        #expect(apply.states(for: plan).first { $0.id == "bash.bashrc" }?.state == .in)
+    }
+
+    @Test func aLayerThatIsSwitchedOffIsTakenOut() throws {
+        let before = try LocalFile.read(pod.path + "/etc/environment")
+        try apply.apply(plan)
+        #expect(try LocalFile.read(pod.path + "/etc/environment") != before)
+        let without = pod.apply(disabled: ["environment"])
+        try without.apply(plan)
+        #expect(try LocalFile.read(pod.path + "/etc/environment") == before)
+        #expect(without.states(for: plan).first { $0.id == "environment" }?.state == .off)
+        #expect(EnvironmentLayer.all.map(\.id) == ["runtime"] + AgentConfiguration.Environment.layers)
     }
 
     @Test func aLoginShellSeesTheVolumeWhileItIsReady() throws {
-        try apply.apply(plan)
         let command = ["-c", ". \(apply.profileFile); exec env -0"]
-        #expect(entries(try output("/bin/sh", command))["HF_HOME"] == nil)
-        try apply.setReady(true)
+        try apply.apply(plan, ready: true)
         #expect(entries(try output("/bin/sh", command))["HF_HOME"] == "/mnt/v/huggingface")
         try apply.setReady(false)
         try apply.setReady(false)
         #expect(entries(try output("/bin/sh", command))["HF_HOME"] == nil)
+    }
+
+    @Test func layersThatNameTheVolumeGoWithItAndComeBack() throws {
+        let pure = try pod.tree()
+        try apply.apply(plan)
+        let ready = try pod.tree()
+        // It is gone: the plan has no volume. It is stuck: the caller says so.
+        for (plan, isReady) in [(EnvironmentPlan.make(podFacts(volume: nil)), true), (self.plan, false)] {
+            try apply.apply(plan, ready: isReady)
+            let gone = try pod.tree()
+            for name in [
+                "environment", "pip.conf", "ssh/sshd_config.d/00-packet-agent.conf", "conda/condarc.d/packet-agent.yml",
+            ] {
+                #expect(gone["/etc/" + name] == pure["/etc/" + name], "\(name)")
+            }
+            #expect(gone["/root/.cache/huggingface/hub"] == nil)
+            #expect(gone["/etc/bash.bashrc"] == ready["/etc/bash.bashrc"], "a program stays and tests the flag")
+            #expect(access(apply.readyFlag, F_OK) != 0)
+            try apply.apply(self.plan)
+            #expect(access(apply.readyFlag, F_OK) == 0)
+        }
+        for (path, entry) in try pod.tree() { #expect(entry.contents == ready[path]?.contents, "\(path)") }
+        try apply.revert()
+        expectSame(try pod.tree(), pure)
+    }
+
+    @Test func secretsAreInNoFileThatKnowsNoUser() throws {
+        try apply.apply(plan)
+        for (path, entry) in try pod.tree() {
+            guard case .file(let bytes) = entry.contents, path != "/etc/fish/conf.d/packet-agent.fish" else { continue }
+            #expect(!String(decoding: bytes, as: UTF8.self).contains("HF_TOKEN_PATH"), "\(path)")
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 import Environment
+import Glibc
 import LinuxKit
 import Settings
 import Storage
@@ -109,6 +110,44 @@ private func reason(_ name: String, _ plan: EnvironmentPlan) -> String? {
         #expect(
             reason("PIP_CACHE_DIR", EnvironmentPlan.make(facts(["PIP_NO_CACHE_DIR": "1"])))
                 == "switched off in the container")
+    }
+}
+
+@Suite struct OwnTracesTests {
+    /// Facts of a pod with real files: whatever is a link to the volume survives.
+    private func facts(_ scratch: Scratch) -> EnvironmentPlan.Facts {
+        var facts = EnvironmentPlan.Facts(
+            volume: volume, container: ["HOME": scratch.path],
+            isPersistent: { path in
+                let target = (try? LocalFile.linkTarget(path)).map { String(decoding: $0, as: UTF8.self) }
+                return (target ?? path).hasPrefix("/mnt/")
+            })
+        facts.users = [.init(uid: 0, home: scratch.path)]
+        return facts
+    }
+
+    @Test func ourOwnLinksAndBlocksDecideNothingInTheNextPlan() throws {
+        let scratch = try Scratch()
+        let first = EnvironmentPlan.make(facts(scratch))
+        #expect(first.links.contains { $0.path == scratch.path + "/nltk_data" && $0.target == "/mnt/v/data/nltk" })
+        for link in first.links {
+            try AtomicFile.createDirectory(AtomicFile.parent(of: link.path))
+            symlink(link.target, link.path)
+        }
+        let block = try #require(
+            MarkedBlock.put(Array("[global]\ncache-dir = /mnt/v/.packet/cache/pip\n".utf8), into: nil))
+        try AtomicFile.createDirectory(scratch.path + "/.config/pip")
+        try AtomicFile.write(block, to: scratch.path + "/.config/pip/pip.conf")
+        #expect(EnvironmentPlan.make(facts(scratch)) == first)
+    }
+
+    @Test func aConfigurationFileOfTheUserWinsEvenWhenItsPlaceIsLost() throws {
+        let scratch = try Scratch()
+        try AtomicFile.createDirectory(scratch.path + "/.config/pip")
+        try AtomicFile.write("[global]\ncache-dir = /tmp/mine\n".utf8, to: scratch.path + "/.config/pip/pip.conf")
+        let plan = EnvironmentPlan.make(facts(scratch))
+        #expect(value("PIP_CACHE_DIR", plan) == nil)
+        #expect(reason("PIP_CACHE_DIR", plan)?.contains("a configuration file puts it at /tmp/mine") == true)
     }
 }
 

@@ -13,6 +13,11 @@ import Testing
 
     @Test(.enabled(if: arguments != nil)) func runsOneProbe() throws {
         let arguments = try #require(Self.arguments)
+        if let main = KillTests.children[arguments[0]] {
+            // Killed in the middle by whoever started it.
+            try main(arguments[1])
+            exit(0)
+        }
         let main = try #require(ProbeProgram.environmentProbes.first { $0.name == arguments.first }?.main)
         exit(main(Array(arguments.dropFirst())))
     }
@@ -22,8 +27,9 @@ import Testing
 final class Scratch: Sendable {
     let path: String
 
-    init() throws {
-        var template = Array("/tmp/environment.XXXXXX".utf8CString)
+    /// - Parameter parent: where to make it; `/dev/shm` for tests that change many files.
+    init(in parent: String = "/tmp") throws {
+        var template = Array("\(parent)/environment.XXXXXX".utf8CString)
         path = try #require(mkdtemp(&template).map { String(cString: $0) })
     }
 

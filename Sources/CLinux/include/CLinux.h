@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/xattr.h>  // not in Swift's Glibc module
 
 // The fields of struct statx (statx(2)) with plain types. `mask` says which are valid.
 struct clinux_status {
@@ -23,9 +24,11 @@ struct clinux_status {
     uint64_t mount_id;
     uint64_t attributes;
     uint64_t attributes_mask;
+    int64_t atime_seconds;
     int64_t ctime_seconds;
     int64_t mtime_seconds;
     int64_t btime_seconds;
+    uint32_t atime_nanoseconds;
     uint32_t ctime_nanoseconds;
     uint32_t mtime_nanoseconds;
     uint32_t btime_nanoseconds;

@@ -26,11 +26,17 @@ struct EnvCommand: ParsableCommand {
             guard let format = EnvironmentRenderer.Format(rawValue: format) else {
                 throw ValidationError("--format is one of sh, fish, json, dotenv, systemd")
             }
-            let plan = try EnvCommand.view(Context.load()).environmentPlan()
+            let configuration = Context.load()
+            let plan = try EnvCommand.view(configuration).environmentPlan()
             let user = EnvironmentPlan.User(uid: geteuid(), home: Context.environment["HOME"] ?? "/root")
-            let text = EnvironmentRenderer(plan: plan, user: user, readyFlag: nil).render(format)
+            let apply = EnvironmentApply(configuration)
+            var renderer = EnvironmentRenderer(plan: plan, user: user, readyFlag: nil)
+            if format == .json {
+                renderer.environmentFile = apply.environmentFile
+                renderer.layers = apply.states(for: plan)
+            }
             let output = Descriptor(owning: dup(STDOUT_FILENO))
-            try? output.writeAll(text)
+            try? output.writeAll(renderer.render(format))
         }
     }
 
@@ -43,30 +49,21 @@ struct EnvCommand: ParsableCommand {
             let configuration = Context.load()
             let view = try EnvCommand.view(configuration)
             let plan = view.environmentPlan()
-            let apply = EnvironmentApply(runtimeDirectory: configuration.agent.runtimeDirectory)
+            let apply = EnvironmentApply(configuration)
+            if dryRun { return EnvCommand.show(apply.changes(for: plan)) }
+            let facts = view.bootFacts()
+            if let volume = facts.primary.map({ facts.volumes[$0] }) {
+                let outcomes = VolumeDirectories.make(plan.directories, at: volume.mountPoint, mountID: volume.mountID)
+                for (directory, outcome) in zip(plan.directories, outcomes) {
+                    if case .failed(let reason) = outcome { Terminal.writeError("\(directory.path): \(reason)") }
+                }
+            }
             do {
-                let (changes, left) = try apply.changes(for: plan)
-                for path in left { Terminal.writeError("left alone: \(TerminalText.escape(path))") }
-                if dryRun {
-                    for change in changes { EnvCommand.show(change) }
-                    if changes.isEmpty { Terminal.write("nothing to change") }
-                    return
-                }
-                let volume = view.bootFacts().primary.map { view.bootFacts().volumes[$0] }
-                if let volume {
-                    let outcomes = VolumeDirectories.make(
-                        plan.directories, at: volume.mountPoint, mountID: volume.mountID)
-                    for (directory, outcome) in zip(plan.directories, outcomes) {
-                        if case .failed(let reason) = outcome { Terminal.writeError("\(directory.path): \(reason)") }
-                    }
-                }
-                try AtomicFile.createDirectory(configuration.agent.runtimeDirectory)
-                try apply.setReady(volume != nil)
                 let result = try apply.apply(plan)
-                for path in result.changed { Terminal.write("wrote \(path)") }
-                if result.changed.isEmpty { Terminal.write("nothing to change") }
+                EnvCommand.report(result, verb: "wrote", nothing: "nothing to change")
                 if plan.volume != nil { Terminal.write("for this session: . \(apply.environmentFile)") }
-            } catch { throw Failure.cannot(error) }
+                if !result.problems.isEmpty { throw ExitCode(1) }
+            } catch let error as LinuxError { throw Failure.cannot(error) }
         }
     }
 
@@ -76,33 +73,30 @@ struct EnvCommand: ParsableCommand {
         @Flag(help: "Only show what would change.") var dryRun = false
 
         func run() throws {
-            let apply = EnvironmentApply(runtimeDirectory: Context.load().agent.runtimeDirectory)
+            let apply = EnvironmentApply(Context.load())
+            if dryRun { return EnvCommand.show(apply.revertChanges()) }
             do {
-                if dryRun {
-                    for change in try apply.revertChanges().changes { EnvCommand.show(change) }
-                    return
-                }
                 let result = try apply.revert()
-                for path in result.changed { Terminal.write("reverted \(path)") }
-                for path in result.left {
-                    Terminal.writeError("left alone, because it was changed: \(TerminalText.escape(path))")
-                }
-                if result.changed.isEmpty { Terminal.write("nothing to revert") }
-            } catch { throw Failure.cannot(error) }
+                EnvCommand.report(result, verb: "reverted", nothing: "nothing to revert")
+                if !result.problems.isEmpty { throw ExitCode(1) }
+            } catch let error as LinuxError { throw Failure.cannot(error) }
         }
     }
 
-    static func show(_ change: EnvironmentApply.FileChange) {
-        func lines(_ bytes: [UInt8]?) -> [String] {
-            String(decoding: bytes ?? [], as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).map(
-                String.init)
+    static func report(_ result: EnvironmentApply.Result, verb: String, nothing: String) {
+        for path in result.changed { Terminal.write("\(verb) \(TerminalText.escape(path))") }
+        for left in result.left { Terminal.writeError("left alone: \(TerminalText.escape(left.description))") }
+        if result.changed.isEmpty { Terminal.write(nothing) }
+    }
+
+    static func show(_ plan: (changes: [FileChange], left: [LeftAlone])) {
+        for change in plan.changes {
+            for line in UnifiedDiff.lines(path: change.path, old: change.old, new: change.new) {
+                Terminal.write(TerminalText.escape(line))
+            }
         }
-        let (old, new) = (lines(change.old), lines(change.new))
-        Terminal.write(
-            "--- \(change.old == nil ? "/dev/null" : change.path)\n+++ \(change.new == nil ? "/dev/null" : change.path)"
-        )
-        for line in old where !line.isEmpty && !new.contains(line) { Terminal.write("-" + TerminalText.escape(line)) }
-        for line in new where !line.isEmpty && !old.contains(line) { Terminal.write("+" + TerminalText.escape(line)) }
+        for left in plan.left { Terminal.writeError("left alone: \(TerminalText.escape(left.description))") }
+        if plan.changes.isEmpty { Terminal.write("nothing to change") }
     }
 }
 

@@ -13,24 +13,48 @@ public enum MarkedBlock {
         case changed
     }
 
+    /// Where a new block goes.
+    public enum Position: Sendable, Equatable {
+        /// Before everything else. A block that is there stays where it is.
+        case first
+        /// After everything else. A block that is there stays where it is.
+        case last
+        /// At this byte of the contents without our block, the start of a line or the end. A block elsewhere is moved.
+        case offset(Int)
+    }
+
     private static let open = "# >>> packet-agent >>> "
     private static let close = "# <<< packet-agent <<<\n"
 
-    /// The contents with our block at the end or in its old place; nil when somebody changed it.
+    /// The contents with our block; nil when somebody changed it.
     ///
     /// - Parameters:
     ///   - contents: nil when there is no file.
     ///   - body: whole lines, each ended by a newline.
-    public static func put(_ body: [UInt8], into contents: [UInt8]?) -> [UInt8]? {
+    public static func put(_ body: [UInt8], into contents: [UInt8]?, at position: Position = .last) -> [UInt8]? {
         let text = contents ?? []
         switch find(in: text) {
-        case .none:
-            let kind = contents == nil ? "file" : text.isEmpty || text.last == newline ? "block" : "newline"
-            return text + (kind == "newline" ? [newline] : []) + block(body, kind: kind)
+        case .none: return insert(body, into: text, at: position, isNew: contents == nil)
         case .found(let range, let kind, _):
+            if case .offset = position {
+                let rest = remove(from: text) ?? text
+                return insert(body, into: rest ?? [], at: position, isNew: kind == "file")
+            }
             return text[..<range.lowerBound] + block(body, kind: kind) + text[range.upperBound...]
         case .changed: return nil
         }
+    }
+
+    private static func insert(_ body: [UInt8], into text: [UInt8], at position: Position, isNew: Bool) -> [UInt8] {
+        let offset =
+            switch position {
+            case .first: 0
+            case .last: text.count
+            case .offset(let offset): min(max(0, offset), text.count)
+            }
+        let isCut = offset > 0 && text[offset - 1] != newline
+        let kind = isNew ? "file" : isCut ? "newline" : "block"
+        return text[..<offset] + (isCut ? [newline] : []) + block(body, kind: kind) + text[offset...]
     }
 
     /// What remains without our block: nil when the file was ours and nothing else is in it.
