@@ -129,7 +129,10 @@ if !light {
             ]),
         program(
             "packet-control",
-            ["LinuxKit", "UsageRecord", "Ledger", "ControlPlaneAPI", hummingbird, grdb, arguments, logging, nioCore]),
+            [
+                "LinuxKit", "Environment", "UsageRecord", "Ledger", "ControlPlaneAPI", hummingbird, grdb, arguments,
+                logging, nioCore,
+            ]),
         tests(of: "Delivery", ["Effects", "UsageRecord", "Metering", "ControlPlaneAPI", nioCore, nioPosix, nioHTTP1]),
         tests(of: "LocalAPI", ["LinuxKit", nioPosix]),
         tests(

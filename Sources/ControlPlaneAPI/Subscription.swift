@@ -24,8 +24,25 @@ public struct Subscription: Sendable, Equatable, Codable {
     public var createdAt: Timestamp
     /// End of the allocation.
     public var endedAt: Timestamp?
+    /// A variable for the pod's specification: a Kubernetes EnvVar (core/v1).
+    public struct Variable: Sendable, Equatable, Codable {
+        /// The variable's name.
+        public var name: String
+        /// Its value.
+        public var value: String
+
+        /// Names a variable.
+        public init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
     /// The pod's secret, only in the answer that created the subscription; place it into the pod as a 0600 file.
     public var podToken: String?
+    /// What the pod's specification should set so that every process has its caches on the volume, also one that is started
+    /// directly in the container; only in the answer that created the subscription, and only with a volume.
+    public var podEnvironment: [Variable]?
 
     /// Makes a subscription.
     public init(
@@ -44,7 +61,7 @@ public struct Subscription: Sendable, Equatable, Codable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case id, state, createdAt, endedAt, podToken
+        case id, state, createdAt, endedAt, podToken, podEnvironment
         case podUID = "podUid"
         case sharedVolumeIDs = "sharedVolumeIds"
         case snapshotID = "snapshotId"
@@ -61,10 +78,11 @@ public struct Subscription: Sendable, Equatable, Codable {
         createdAt = try container.decode(Timestamp.self, forKey: .createdAt)
         endedAt = try container.decodeIfPresent(Timestamp.self, forKey: .endedAt)
         podToken = try container.decodeIfPresent(String.self, forKey: .podToken)
+        podEnvironment = try container.decodeIfPresent([Variable].self, forKey: .podEnvironment)
         shape = try PodShape(from: decoder)
     }
 
-    /// Writes every key; what is absent is `null`, except the token, which is left out.
+    /// Writes every key; what is absent is `null`, except what only a creating answer has, which is left out.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(id, forKey: .id)
@@ -76,6 +94,7 @@ public struct Subscription: Sendable, Equatable, Codable {
         try container.encode(createdAt, forKey: .createdAt)
         try container.encode(endedAt, forKey: .endedAt)
         try container.encodeIfPresent(podToken, forKey: .podToken)
+        try container.encodeIfPresent(podEnvironment, forKey: .podEnvironment)
     }
 }
 

@@ -162,19 +162,12 @@ public struct EnvironmentRenderer: Sendable {
         }
     }
 
-    /// The variables that are the same for every user, and BASH_ENV, with which bash reads the rest before commands and
-    /// scripts; values that depend on what is already set are the pod specification's own business.
-    private var podSpec: [String: String] {
-        guard plan.volume != nil else { return [:] }
-        let variables = plan.variables.filter { $0.combination == .set }.map { ($0.name, $0.value) }
-        return Dictionary(variables + (environmentFile.map { [("BASH_ENV", $0)] } ?? [])) { first, _ in first }
-    }
-
     /// The plan as a document, for the user.
     public var document: Document {
         let variables = plan.variables(for: user).map { ($0.name, Document.Variable(value: $0.value, why: $0.why)) }
         return Document(
-            volume: plan.volume?.name, layers: layers, podSpec: podSpec,
+            volume: plan.volume?.name, layers: layers,
+            podSpec: PodVariable.dictionary(plan, environmentFile: environmentFile),
             variables: Dictionary(variables) { first, _ in first },
             skipped: Dictionary(plan.skipped.map { ($0.name, $0.reason) }) { first, _ in first })
     }

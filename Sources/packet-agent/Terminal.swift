@@ -53,7 +53,9 @@ enum Terminal {
             if !text.isEmpty { text += "\n" }
             for (index, cell) in row.enumerated() {
                 text += cell
-                if index < row.count - 1 { text += String(repeating: " ", count: widths[index] - own[index] + 2) }
+                if row[(index + 1)...].contains(where: { !$0.isEmpty }) {
+                    text += String(repeating: " ", count: widths[index] - own[index] + 2)
+                }
             }
         }
         return text

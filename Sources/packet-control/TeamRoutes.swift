@@ -1,4 +1,5 @@
 import ControlPlaneAPI
+import Environment
 import HTTPTypes
 import Hummingbird
 
@@ -132,7 +133,7 @@ extension ControlPlane {
         try Check.podUID(request.podUID)
         let made = try await store.restore(
             call.parameter("id"), request, of: team(call), secret: .make(.pod), now: now())
-        return JSONAnswer.response(made, status: .created)
+        return JSONAnswer.response(try await withEnvironment(made, of: team(call)), status: .created)
     }
 
     // MARK: Subscriptions
@@ -167,7 +168,19 @@ extension ControlPlane {
             throw APIFailure.invalid("sharedVolumeIds takes at most one volume, because a snapshot can name only one")
         }
         let made = try await store.createSubscription(request, of: team(call), secret: .make(.pod), now: now())
-        return JSONAnswer.response(made, status: .created)
+        return JSONAnswer.response(try await withEnvironment(made, of: team(call)), status: .created)
+    }
+
+    /// The subscription with the variables that its pod's specification should set.
+    private func withEnvironment(_ made: Subscription, of team: String) async throws -> Subscription {
+        guard let id = made.sharedVolumeIDs.first, let volume = try await store.volume(id, of: team) else {
+            return made
+        }
+        var made = made
+        made.podEnvironment = PodVariable.all(volumeName: volume.name, mountPoint: volume.mountPoint).map {
+            .init(name: $0.name, value: $0.value)
+        }
+        return made
     }
 
     /// `DELETE /v1/subscriptions/{id}`.

@@ -48,6 +48,10 @@ import UsageRecord
             #expect(restored.status == 201)
             let next = try restored.json(Subscription.self)
             #expect(next.sharedVolumeIDs == [volume.id] && next.podUID != pod.podUID && next.podToken != nil)
+            let variables = try #require(next.podEnvironment)
+            #expect(variables.contains(.init(name: "HF_HOME", value: "\(volume.mountPoint)/huggingface")))
+            #expect(variables.contains(.init(name: "BASH_ENV", value: "/run/packet-agent/env.sh")))
+            #expect(variables.allSatisfy { $0.value.hasPrefix("/") && $0.name != "XDG_CACHE_HOME" })
             let welcome = try await client.send(
                 .post, "/v1/pods/\(next.podUID)/hello", as: next.podToken, json: ScopeTests.hello)
             #expect(try welcome.json(HelloAnswer.self).snapshot == snapshot)

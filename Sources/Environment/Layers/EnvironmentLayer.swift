@@ -6,6 +6,8 @@ public enum SessionKind: String, Sendable, CaseIterable, Codable {
     case interactiveShell = "interactive-shell"
     /// `bash -c`, a bash script.
     case bashCommand = "bash-command"
+    /// `sh -c`, a script of sh.
+    case shellCommand = "shell-command"
     /// zsh of every kind.
     case zsh
     /// fish of every kind.

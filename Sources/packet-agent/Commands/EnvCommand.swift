@@ -10,7 +10,7 @@ import Settings
 struct EnvCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "env", abstract: "Show, write or take back the variables that point tools at the volume.",
-        subcommands: [Show.self, Apply.self, Revert.self], defaultSubcommand: Show.self)
+        subcommands: [Show.self, Apply.self, Revert.self, Prove.self], defaultSubcommand: Show.self)
 
     static func view(_ configuration: AgentConfiguration) throws -> PodView {
         do { return try PodView.gather(configuration) } catch { throw Failure.cannot(error) }
