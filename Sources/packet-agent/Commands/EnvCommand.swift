@@ -27,8 +27,7 @@ struct EnvCommand: ParsableCommand {
                 throw ValidationError("--format is one of sh, fish, json, dotenv, systemd")
             }
             let plan = try EnvCommand.view(Context.load()).environmentPlan()
-            let user = EnvironmentPlan.User(uid: geteuid(), home: Context.environment["HOME"] ?? "/root")
-            let text = EnvironmentRenderer(plan: plan, user: user, readyFlag: nil).render(format)
+            let text = EnvironmentRenderer(plan: plan, user: Context.environmentUser, readyFlag: nil).render(format)
             let output = Descriptor(owning: dup(STDOUT_FILENO))
             try? output.writeAll(text)
         }
@@ -120,27 +119,16 @@ struct ExecCommand: ParsableCommand {
             throw ValidationError("a command is needed: packet-agent exec -- CMD [ARG...]")
         }
         let plan = (try? PodView.gather(Context.load()))?.environmentPlan()
-        let user = EnvironmentPlan.User(uid: geteuid(), home: Context.environment["HOME"] ?? "/root")
-        var entries: [[UInt8]] = []
-        var next = environ
-        while let entry = next.pointee {
-            entries.append(Array(UnsafeBufferPointer(start: entry, count: strlen(entry)).map { UInt8(bitPattern: $0) }))
-            next += 1
+        var entries = ProcessEnvironment.entries
+        if let plan {
+            entries = ExecEnvironment.merge(plan, intoEntries: entries, user: Context.environmentUser)
         }
-        if let plan { entries = ExecEnvironment.merge(plan, intoEntries: entries, user: user) }
-        let arguments = Context.bytes(of: words).map { strdup(bytes: $0) } + [nil]
-        let environment = entries.map { strdup(bytes: $0) } + [nil]
         signal(SIGPIPE, SIG_DFL)
-        let code = -clinux_execvpe(arguments[0], arguments, environment)
+        let code = CStringArray.with(Context.bytes(of: words)) { arguments in
+            CStringArray.with(entries) { -clinux_execvpe(arguments[0], arguments, $0) }
+        }
         Terminal.writeError(
             "packet-agent: cannot run \(TerminalText.escape(program)): \(String(cString: strerror(code)))")
         throw ExitCode(code == ENOENT ? 127 : 126)
-    }
-}
-
-/// A C string of bytes that may not be UTF-8.
-private func strdup(bytes: [UInt8]) -> UnsafeMutablePointer<CChar>? {
-    (bytes + [0]).withUnsafeBufferPointer { buffer in
-        buffer.baseAddress.flatMap { strdup(UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) }
     }
 }
