@@ -20,6 +20,18 @@ AGENT = os.environ.get("INIT_AGENT", "")
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
+if AGENT:
+    # The real agent, kept to a directory of its own and away from this machine's sessions, volumes and GPUs.
+    _own = tempfile.TemporaryDirectory(prefix="packet-init-agent.")
+    os.environ.update({
+        "PACKET_AGENT_CONFIG": _own.name + "/config.toml",
+        "PACKET_AGENT_AGENT_STATE_DIRECTORY": _own.name + "/state",
+        "PACKET_AGENT_AGENT_RUNTIME_DIRECTORY": _own.name + "/run",
+        "PACKET_AGENT_ENVIRONMENT_ENABLED": "false",
+        "PACKET_AGENT_SETUP_ENABLED": "false",
+        "PACKET_AGENT_GPU_ENABLED": "false",
+    })
+
 # An agent that works: no variables, and a daemon that ends when it is asked to.
 GOOD = "case $1 in probe) printf '\\0' ;; run) exec sleep 1000 ;; esac"
 
@@ -68,9 +80,11 @@ class Program:
                 if stream:
                     stream.close()
         # What an init left to us.
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+        while left := children(os.getpid()):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @property

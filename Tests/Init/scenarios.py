@@ -18,10 +18,11 @@ PYTHON = [sys.executable, "-I", "-S", "-c"]
 SCENARIOS = []
 
 
-def scenario(title, expected):
-    """Registers a scenario; `expected` is what packet-agent must do."""
+def scenario(title, expected, is_race=False):
+    """Registers a scenario; `expected` is what packet-agent must do. A race goes well for the others now and then."""
 
     def register(function):
+        function.is_race = is_race
         SCENARIOS.append((title, expected, function))
         return function
 
@@ -56,7 +57,8 @@ def cannot_run(program):
 
 @scenario("10,000 short children, double forked", "0 zombies left, orphans go to it")
 def orphans(program):
-    code, output, errors = program.run([TORTURE, "orphans", "10000"], timeout=120)
+    inside = [] if program.is_pid1 else [TORTURE, "adopt"]
+    code, output, errors = program.run([TORTURE, "orphans", "10000"], inside=inside, timeout=120)
     return output.decode().strip() or f"ended with {code} {errors.decode().strip()}"
 
 
@@ -145,7 +147,7 @@ def realtime(program):
     return counted(count, 10_000)
 
 
-@scenario("SIGTERM as soon as it can be caught, 50 times", "all end with 143")
+@scenario("SIGTERM as soon as it has a child, 50 times", "all end with 143", is_race=True)
 def early_term(program):
     good = 0
     for _ in range(50):
@@ -159,7 +161,7 @@ def early_term(program):
         except subprocess.TimeoutExpired:
             continue
         good += program.status(process) == 143
-    return "all end with 143" if good == 50 else f"{good} of 50"
+    return "all end with 143" if good == 50 else "some are lost"
 
 
 @scenario("command stopped by SIGSTOP: orphans are reaped, SIGCONT, exit code", "reaped, 7")
@@ -218,13 +220,15 @@ def forwarded_stop(program):
     return ", ".join(words)
 
 
-@scenario("what the command leaves in its group when it ends", "gets SIGTERM")
+@scenario("what the command leaves in its group when it ends", "gets SIGTERM", is_race=True)
 def left_behind(program):
     mark = program.directory / "mark"
     script = f"(trap 'echo TERM >{mark}; exit' TERM; echo >{mark}.ready; while :; do sleep 0.05; done) & while [ ! -e {mark}.ready ]; do sleep 0.01; done; exit 3"
     # A daemon that takes a moment, as the real one may.
     agent = "case $1 in probe) printf '\\0' ;; run) trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.05; done ;; esac"
-    code = program.run(["sh", "-c", script], agent=agent)[0]
+    process = program.start(["sh", "-c", script], agent=agent)
+    process.wait(30)
+    code = program.status(process)
     try:
         wait_for(mark.exists, 1)
         word = "gets SIGTERM"
@@ -345,6 +349,7 @@ def job_control(program):
         if not session.expect(b"Stopped", 2):
             return "the shell does not see the stop"
         result = ["stopped"]
+        session.expect(b"$ ")
         session.type(b"fg\n")
         session.expect(b"command.py")
         session.type(b"line\n")

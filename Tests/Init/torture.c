@@ -3,6 +3,7 @@
 //   torture orphans N        N double forks; prints how many zombies of its parent stay, and who adopts an orphan
 //   torture listen DIR       catches every signal, in three processes of one group; see listen()
 //   torture without-prctl CMD...   runs CMD with a filter that refuses prctl(2)
+//   torture adopt CMD...     runs CMD and reaps what it leaves to its parents; ends with CMD's status
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -119,9 +120,22 @@ static int without_prctl(char **command) {
     return 1;
 }
 
+static int adopt(char **command) {
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) return 1;
+    pid_t child = fork(), ended;
+    if (child == 0) {
+        execvp(command[0], command);
+        _exit(127);
+    }
+    int status;
+    while ((ended = wait(&status)) > 0 && ended != child) continue;
+    return ended == child && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
 int main(int argc, char **argv) {
     if (argc == 3 && !strcmp(argv[1], "orphans")) return orphans(atoi(argv[2]));
     if (argc == 3 && !strcmp(argv[1], "listen")) return listen_for_signals(argv[2]);
     if (argc > 2 && !strcmp(argv[1], "without-prctl")) return without_prctl(argv + 2);
+    if (argc > 2 && !strcmp(argv[1], "adopt")) return adopt(argv + 2);
     return 64;
 }
