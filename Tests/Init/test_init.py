@@ -194,8 +194,8 @@ class StandInAgent(Agent):
 class AnyAgent(Agent):
     def test_resident_memory_is_at_most_8_mib(self):
         limit = dict(
-            line.split(" = ") for line in (programs.ROOT / "Budgets" / "footprint").read_text().splitlines()
-            if " = " in line)["entrypoint_resident_kib"]
+            line.split(" = ") for line in (programs.ROOT / "Budgets" / "entrypoint").read_text().splitlines()
+            if " = " in line)["resident_kib"]
         process = self.program.start(["sleep", "60"])
         init = self.program.init_of(process)
         wait_for(lambda: len(children(init)) == 2, what="the command and the daemon")
