@@ -54,6 +54,7 @@ var targets: [Target] = [
     cRoom("CSystemd"),
     room("Effects", []),
     room("LinuxKit", ["CLinux", "CSystemd", "Effects", system, logging]),
+    room("Init", ["CLinux", "Effects", "LinuxKit"]),
     room("Settings", ["LinuxKit"]),
     room("Storage", ["CLinux", "Effects", "LinuxKit", system]),
     room("Catalog", ["LinuxKit", "Storage", system]),
@@ -68,6 +69,11 @@ var targets: [Target] = [
     room("Ledger", ["UsageRecord"]),
     room("ControlPlaneAPI", ["UsageRecord"]),
     tests(of: "LinuxKit", ["CLinux", "Effects", system, logging]),
+    tests(of: "Init", ["LinuxKit"]),
+    // The entrypoint alone, for scripts/test-init; not installed.
+    .executableTarget(
+        name: "init-harness", dependencies: ["CLinux", "Init"], path: "Tests/Init/harness", swiftSettings: swiftSettings
+    ),
     tests(of: "Settings", ["LinuxKit"]),
     tests(of: "Storage", ["LinuxKit", "CLinux", system], exclude: ["Fixtures"]),
     tests(of: "Catalog", ["LinuxKit", "Storage", system]),
@@ -121,7 +127,8 @@ if !light {
         program(
             "packet-agent",
             [
-                "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Limits", "Warnings",
+                "CLinux", "Effects", "LinuxKit", "Init", "Settings", "Storage", "Catalog", "AtRisk", "Limits",
+                "Warnings",
                 "Environment", "Boot", "GPU",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService",
                 arguments,

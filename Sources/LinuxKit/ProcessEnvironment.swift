@@ -16,6 +16,18 @@ public enum ProcessEnvironment {
         return result
     }()
 
+    /// The entries as bytes, in order, without their NUL: what is not UTF-8 and what has no `=` is kept.
+    public static var entries: [[UInt8]] {
+        // NULL after clearenv(3).
+        guard var next = environ as UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? else { return [] }
+        var entries: [[UInt8]] = []
+        while let entry = next.pointee {
+            entries.append(CStringArray.bytes(of: entry))
+            next += 1
+        }
+        return entries
+    }
+
     /// What children of a service get: everything but what the manager said to this process alone (sd_notify(3)).
     public static let forChildren: [String: String] = {
         current.filter { !["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"].contains($0.key) }

@@ -1,3 +1,4 @@
+import Environment
 import FoundationEssentials
 import Glibc
 import LinuxKit
@@ -18,6 +19,9 @@ enum Context {
     /// The process's environment.
     static let environment = ProcessEnvironment.current
 
+    /// Whose variables a command started from here gets.
+    static var environmentUser: EnvironmentPlan.User { .init(uid: geteuid(), home: environment["HOME"] ?? "/root") }
+
     /// PATH for commands of fixes: this program's own folder first, so that `packet-agent` is found.
     static var pathForFixes: String {
         let own = (try? LocalFile.linkTarget("/proc/self/exe")).map { String(decoding: $0, as: UTF8.self) } ?? ""
@@ -30,8 +34,7 @@ enum Context {
         var raw: [[UInt8]] = []
         for index in 0..<Int(CommandLine.argc) {
             if let pointer = CommandLine.unsafeArgv[index] {
-                raw.append(
-                    Array(UnsafeBufferPointer(start: pointer, count: strlen(pointer)).map { UInt8(bitPattern: $0) }))
+                raw.append(CStringArray.bytes(of: pointer))
             }
         }
         return arguments.map { argument in

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Init
 import LinuxKit
 import Storage
 
@@ -17,8 +18,8 @@ struct PacketAgent: AsyncParsableCommand {
         version: version,
         subcommands: [
             DoctorCommand.self, StatusCommand.self, StorageCommand.self, AtRiskCommand.self, EnvCommand.self,
-            ExecCommand.self, SetupCommand.self, SnapshotCommand.self, GPUCommand.self, UsageCommand.self,
-            ConfigCommand.self, RunCommand.self, BootCommand.self,
+            ExecCommand.self, InitCommand.self, SetupCommand.self, SnapshotCommand.self, GPUCommand.self,
+            UsageCommand.self, ConfigCommand.self, RunCommand.self, BootCommand.self,
         ])
 
     /// Semantic version of this build.
@@ -28,6 +29,10 @@ struct PacketAgent: AsyncParsableCommand {
 @main
 enum Program {
     static func main() {
+        // The entrypoint first of all: with the signals as they came, one thread, and little memory.
+        if Entrypoint.isAsked(by: InitCommand.name), let command = Entrypoint.command(from: 2) {
+            exit(Entrypoint.run(command))
+        }
         // A reader that goes away (`| head`) is not worth a signal.
         signal(SIGPIPE, SIG_IGN)
         let arguments = Array(CommandLine.arguments.dropFirst())

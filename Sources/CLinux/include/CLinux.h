@@ -3,6 +3,7 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -82,5 +83,73 @@ int clinux_spawn_chdir(posix_spawn_file_actions_t *actions, const char *path);
 
 // execvpe(3): replaces the program; returns -errno when it could not.
 int clinux_execvpe(const char *program, char *const arguments[], char *const environment[]);
+
+// Processes.c: what PID 1 needs.
+
+// main's arguments with a null pointer at the end, never null itself. Swift's CommandLine reads them from /proc, which
+// may be missing.
+char **clinux_arguments(void);
+
+// A program to start by fork(2).
+struct clinux_start {
+    // For a service the path of the program; for a command its name as a person may see it.
+    const char *name;
+    // A command's first argument is looked for in the PATH of `environment` (execvp(3)).
+    char *const *arguments;
+    char *const *environment;
+    // A command: the signal mask it gets.
+    const sigset_t *mask;
+    // A command: a terminal that gets the command's process group as its foreground group, or -1.
+    int terminal;
+    // A service: what becomes its standard output.
+    int output;
+    // A command is a process group of its own in our session, with our signal dispositions (SIGCHLD default) and
+    // descriptors. A service is a session of its own, with nothing but standard error of ours, and ends with us.
+    int is_service;
+};
+
+// Starts a program; every signal must be blocked. The pid, or -errno. A command that cannot be executed says so on
+// standard error and ends with 127 (not found) or 126, a service with 127.
+pid_t clinux_start(const struct clinux_start *start);
+
+// A signal that arrived, and whether this process sent it to itself.
+struct clinux_signal {
+    int number;
+    int is_own;
+};
+
+// sigtimedwait(2) for all signals; without a limit when `milliseconds` is negative. -EAGAIN when none came.
+int clinux_wait_signal(int64_t milliseconds, struct clinux_signal *out);
+
+// 1 when a signal is ignored (sigaction(2)).
+int clinux_signal_is_ignored(int number);
+
+// A child that ended: by exit(2) with the value, or by the signal of that number.
+struct clinux_ended {
+    pid_t pid;
+    int is_signal;
+    int value;
+};
+
+// waitid(2) with WNOWAIT: 1 when a child has ended, whose pid and process group stay taken until it is reaped; else 0.
+int clinux_peek_ended(struct clinux_ended *out);
+
+// waitpid(2) for a child that has ended.
+void clinux_reap(pid_t pid);
+
+// The signal that stopped a child since the last call; 0 when none did.
+int clinux_stop_signal(pid_t pid);
+
+// prctl(2) PR_SET_CHILD_SUBREAPER: orphans among our descendants become our children.
+int clinux_set_subreaper(void);
+
+// The path that execve(2) got for this process (getauxval(3) AT_EXECFN).
+const char *clinux_executable(void);
+
+// Stops our own process group as Ctrl-Z does and returns when it goes on: 1, or 0 when the kernel discarded the stop.
+int clinux_stop_own_group(void);
+
+// Gives back the memory of our read-only segments; the kernel reads them again when they are used (madvise(2)).
+void clinux_drop_clean_pages(void);
 
 #endif

@@ -28,9 +28,8 @@ struct EnvCommand: ParsableCommand {
             }
             let configuration = Context.load()
             let plan = try EnvCommand.view(configuration).environmentPlan()
-            let user = EnvironmentPlan.User(uid: geteuid(), home: Context.environment["HOME"] ?? "/root")
             let apply = EnvironmentApply(configuration)
-            var renderer = EnvironmentRenderer(plan: plan, user: user, readyFlag: nil)
+            var renderer = EnvironmentRenderer(plan: plan, user: Context.environmentUser, readyFlag: nil)
             if format == .json {
                 renderer.environmentFile = apply.environmentFile
                 renderer.layers = apply.states(for: plan)
@@ -114,27 +113,16 @@ struct ExecCommand: ParsableCommand {
             throw ValidationError("a command is needed: packet-agent exec -- CMD [ARG...]")
         }
         let plan = (try? PodView.gather(Context.load()))?.environmentPlan()
-        let user = EnvironmentPlan.User(uid: geteuid(), home: Context.environment["HOME"] ?? "/root")
-        var entries: [[UInt8]] = []
-        var next = environ
-        while let entry = next.pointee {
-            entries.append(Array(UnsafeBufferPointer(start: entry, count: strlen(entry)).map { UInt8(bitPattern: $0) }))
-            next += 1
+        var entries = ProcessEnvironment.entries
+        if let plan {
+            entries = ExecEnvironment.merge(plan, intoEntries: entries, user: Context.environmentUser)
         }
-        if let plan { entries = ExecEnvironment.merge(plan, intoEntries: entries, user: user) }
-        let arguments = Context.bytes(of: words).map { strdup(bytes: $0) } + [nil]
-        let environment = entries.map { strdup(bytes: $0) } + [nil]
         signal(SIGPIPE, SIG_DFL)
-        let code = -clinux_execvpe(arguments[0], arguments, environment)
+        let code = CStringArray.with(Context.bytes(of: words)) { arguments in
+            CStringArray.with(entries) { -clinux_execvpe(arguments[0], arguments, $0) }
+        }
         Terminal.writeError(
             "packet-agent: cannot run \(TerminalText.escape(program)): \(String(cString: strerror(code)))")
         throw ExitCode(code == ENOENT ? 127 : 126)
-    }
-}
-
-/// A C string of bytes that may not be UTF-8.
-private func strdup(bytes: [UInt8]) -> UnsafeMutablePointer<CChar>? {
-    (bytes + [0]).withUnsafeBufferPointer { buffer in
-        buffer.baseAddress.flatMap { strdup(UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) }
     }
 }

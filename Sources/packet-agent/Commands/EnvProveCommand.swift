@@ -21,12 +21,11 @@ extension EnvCommand {
             guard plan.volume != nil else {
                 throw Failure.failed("there is nothing to prove: " + (plan.skipped.first?.reason ?? "no volume"))
             }
-            let user = EnvironmentPlan.User(uid: geteuid(), home: Context.environment["HOME"] ?? "/root")
             let isTerminal = isatty(STDERR_FILENO) == 1
             if isTerminal { Terminal.writeError("Trying every kind of session; cron takes up to a minute ...") }
             let file = EnvironmentApply(configuration).environmentFile
             let proof: SessionProof
-            do { proof = try SessionProof.run(plan, user: user, environmentFile: file) } catch {
+            do { proof = try SessionProof.run(plan, user: Context.environmentUser, environmentFile: file) } catch {
                 throw Failure.cannot(error)
             }
             json
