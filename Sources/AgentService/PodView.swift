@@ -49,7 +49,9 @@ public struct PodView: Sendable {
     }
 
     /// Which variables should be set.
-    public func environmentPlan() -> EnvironmentPlan {
+    ///
+    /// - Parameter findsPythons: whether to look for interpreters too, which starts each of them once.
+    public func environmentPlan(findsPythons: Bool = true) -> EnvironmentPlan {
         let volume: EnvironmentPlan.Volume?
         let why: String
         switch primary {
@@ -63,7 +65,8 @@ public struct PodView: Sendable {
         return EnvironmentPlan.make(
             PodFacts.gather(
                 settings: configuration.environment, volume: volume, noVolumeReason: volume == nil ? why : nil,
-                environmentFile: EnvironmentApply(configuration).environmentFile, isPersistent: isPersistent))
+                environmentFile: EnvironmentApply(configuration).environmentFile, findsPythons: findsPythons,
+                isPersistent: isPersistent))
     }
 
     /// What would be lost now. Walks the writable layer.
@@ -84,7 +87,7 @@ public struct PodView: Sendable {
     private func staleProcesses(_ apply: EnvironmentApply) -> [StaleProcess] {
         guard primaryMountPoint != nil, let written = try? FileStatus(apply.environmentFile) else { return [] }
         // A list such as PATH is extended where it is used: only what is set as a whole tells whether it was set.
-        let variables = environmentPlan().variables.filter { $0.combination == .set }.map(\.name)
+        let variables = environmentPlan(findsPythons: false).variables.filter { $0.combination == .set }.map(\.name)
         return StaleProcesses(variables: variables, since: written.changed).find()
     }
 

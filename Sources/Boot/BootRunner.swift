@@ -165,7 +165,8 @@ extension BootRunner.Effects {
             $0.state == .ready ? EnvironmentPlan.Volume(name: $0.name, mountPoint: $0.mountPoint) : nil
         }
         let facts = PodFacts.gather(
-            settings: configuration.environment, volume: usable, isPersistent: isPersistent, probe: probe, proc: proc)
+            settings: configuration.environment, volume: usable, findsPythons: false, isPersistent: isPersistent,
+            probe: probe, proc: proc)
         let home = facts.container["HOME"] ?? "/root"
         return ExecEnvironment.merge(
             EnvironmentPlan.make(facts), into: facts.container, user: .init(uid: geteuid(), home: home))

@@ -72,7 +72,9 @@ enum SSHServerProcess {
         guard (try? LocalFile.readText(process + "/comm", limit: 64)) == "sshd\n",
             let title = try? LocalFile.readText(process + "/cmdline", limit: 4096)
         else { return false }
-        return title.contains("[listener]") || title.hasPrefix("/")
+        if title.contains("[listener]") { return true }
+        // One per connection (-i) would end with its session.
+        return title.hasPrefix("/") && !title.split(separator: "\0").contains("-i")
     }
 }
 

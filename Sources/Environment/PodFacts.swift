@@ -38,10 +38,12 @@ public enum PodFacts {
 
     /// The facts for a plan, with interpreters and the volume's `pip-packages` looked for in child processes.
     ///
-    /// - Parameter environmentFile: ``EnvironmentPlaces/environmentFile``, for BASH_ENV.
+    /// - Parameters:
+    ///   - environmentFile: ``EnvironmentPlaces/environmentFile``, for BASH_ENV.
+    ///   - findsPythons: whether to start every interpreter once to ask for its directories; only the layers need that.
     public static func gather(
         settings: AgentConfiguration.Environment, volume: EnvironmentPlan.Volume?, noVolumeReason: String? = nil,
-        environmentFile: String = "/run/packet-agent/env.sh",
+        environmentFile: String = "/run/packet-agent/env.sh", findsPythons: Bool = true,
         isPersistent: @escaping @Sendable (String) -> Bool, probe: ProbeProgram = .current, proc: String = "/proc"
     ) -> EnvironmentPlan.Facts {
         var facts = EnvironmentPlan.Facts(
@@ -56,8 +58,10 @@ public enum PodFacts {
         facts.users = users(passwd: (try? LocalFile.readText("/etc/passwd")) ?? "")
         if settings.bashEnvironment { facts.bashEnvironment = environmentFile }
         let path = facts.container["PATH"] ?? defaultPath
-        facts.pythons = PythonSites.find(
-            path: path, homes: facts.users.map(\.home), isPersistent: isPersistent, probe: probe)
+        if findsPythons {
+            facts.pythons = PythonSites.find(
+                path: path, homes: facts.users.map(\.home), isPersistent: isPersistent, probe: probe)
+        }
         if let volume = facts.volume {
             facts.pythonPackages = .examine(volume.mountPoint + "/pip-packages", path: path, probe: probe)
         }

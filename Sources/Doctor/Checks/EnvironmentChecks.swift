@@ -63,6 +63,10 @@ extension Check {
             if plan.variables.contains(where: { $0.name == "PYTHONPATH" }) {
                 return .init(.pass, "PYTHONPATH names pip-packages")
             }
+            let served = plan.pythonDirectories.keys.sorted().map { "\($0.major).\($0.minor)" }
+            if !served.isEmpty {
+                return .init(.pass, "pip-packages can be imported in Python \(served.joined(separator: ", "))")
+            }
             let reason = plan.skipped.first { $0.name == "PYTHONPATH" }?.reason ?? "not used"
             return .init(reason.contains("built for") ? .warn : .skip, reason)
         },

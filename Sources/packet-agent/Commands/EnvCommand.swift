@@ -27,7 +27,7 @@ struct EnvCommand: ParsableCommand {
                 throw ValidationError("--format is one of sh, fish, json, dotenv, systemd")
             }
             let configuration = Context.load()
-            let plan = try EnvCommand.view(configuration).environmentPlan()
+            let plan = try EnvCommand.view(configuration).environmentPlan(findsPythons: format == .json)
             let apply = EnvironmentApply(configuration)
             var renderer = EnvironmentRenderer(plan: plan, user: Context.environmentUser, readyFlag: nil)
             if format == .json {
@@ -112,7 +112,7 @@ struct ExecCommand: ParsableCommand {
         guard let program = words.first else {
             throw ValidationError("a command is needed: packet-agent exec -- CMD [ARG...]")
         }
-        let plan = (try? PodView.gather(Context.load()))?.environmentPlan()
+        let plan = (try? PodView.gather(Context.load()))?.environmentPlan(findsPythons: false)
         var entries = ProcessEnvironment.entries
         if let plan {
             entries = ExecEnvironment.merge(plan, intoEntries: entries, user: Context.environmentUser)

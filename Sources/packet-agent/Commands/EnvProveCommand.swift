@@ -17,7 +17,7 @@ extension EnvCommand {
 
         func run() throws {
             let configuration = Context.load()
-            let plan = try EnvCommand.view(configuration).environmentPlan()
+            let plan = try EnvCommand.view(configuration).environmentPlan(findsPythons: false)
             guard plan.volume != nil else {
                 throw Failure.failed("there is nothing to prove: " + (plan.skipped.first?.reason ?? "no volume"))
             }
