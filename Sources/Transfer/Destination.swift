@@ -16,6 +16,16 @@ struct Destination {
         var directories: Set<Int> = []
         /// The first name that is not there.
         var missing: BytePath?
+
+        /// What is still to be written of a tree.
+        func missingBytes(of tree: SourceTree) -> UInt64 {
+            let there = present.reduce(UInt64(0)) { sum, place in
+                let entry = tree.directories[place.directory].entries[place.entry]
+                return entry.isLink ? sum : sum + min(entry.content.size, entry.content.allocatedBytes)
+            }
+            // Two names of one file are two places.
+            return tree.allocatedBytes - min(tree.allocatedBytes, there)
+        }
     }
 
     /// The directory that holds it, open, and its path.

@@ -13,6 +13,8 @@ public struct MovePlan: Sendable {
         case recover(BytePath)
         /// A link to the volume stands there already.
         case done(BytePath, BytePath)
+        /// A group of which nothing is at risk any more.
+        case nothing(BytePath)
         /// It cannot be moved, and why.
         case refuse(BytePath, TransferError)
     }
@@ -47,7 +49,8 @@ public struct MovePlan: Sendable {
             if let group = groups.first(where: { BytePath($0.id) == argument }) {
                 do throws(TransferError) {
                     for source in try selection.sources(of: group, copies: copies) {
-                        items.append(.move(source, layout.place(for: source, kind: group.kind)))
+                        items.append(
+                            settled(source) ?? .move(source, layout.place(for: source, kind: group.kind)))
                     }
                 } catch {
                     items.append(.refuse(group.path, error))
@@ -68,24 +71,31 @@ public struct MovePlan: Sendable {
         return BytePath(bytes: argument.bytes[(colon + 1)...])
     }
 
+    /// What a path without symbolic links before its last name stands for when a move was there before; else nil.
+    private func settled(_ path: BytePath) -> Item? {
+        let status = path.withCString { FileStatus.of(name: $0, in: FileStatus.currentDirectory) }
+        let kind = (try? status.get())?.kind
+        if kind != .directory, kind != .regular, TreeMove.wasInterrupted(at: path) { return .recover(path) }
+        guard kind == .symbolicLink, let target = try? facts.path(path), target.classification.lifetime == .volume
+        else {
+            return nil
+        }
+        return .done(path, target.resolved)
+    }
+
     private func item(at requested: BytePath, wasGroup: Bool, _ groups: [AtRiskScan.Group]) -> Item {
         // The name itself, not what a link there leads to.
         let absolute = requested.isAbsolute ? requested : facts.options.workingDirectory.appending(requested.bytes)
         let name = absolute.normalized
         if let parent = try? facts.path(name.parent), parent.classification.lifetime != .volume, name != .root {
             let path = parent.resolved.appending(name.lastComponent.bytes)
-            let status = path.withCString { FileStatus.of(name: $0, in: FileStatus.currentDirectory) }
-            let kind = (try? status.get())?.kind
-            if kind != .directory, kind != .regular, TreeMove.wasInterrupted(at: path) { return .recover(path) }
-            if kind == .symbolicLink, let target = try? facts.path(path), target.classification.lifetime == .volume {
-                return .done(path, target.resolved)
-            }
+            if let item = settled(path) { return item }
         }
         if wasGroup {
+            if (try? facts.path(requested))?.exists == true { return .nothing(requested) }
             return .refuse(
                 requested,
-                TransferError(
-                    .refused, "nothing at risk is in that group any more; packet-agent at-risk lists the groups"))
+                TransferError(.refused, "there is no such group; packet-agent at-risk lists the groups"))
         }
         do throws(TransferError) {
             let source = try selection.source(at: requested)

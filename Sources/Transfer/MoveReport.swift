@@ -14,6 +14,8 @@ public struct MoveReport: Codable, Sendable, Equatable {
         case moved
         /// It is on the volume, and at its place as before.
         case copied
+        /// A group of which nothing is at risk any more.
+        case nothing
         /// It is where it was.
         case failed
         /// The user stopped before it was done; it is where it was.

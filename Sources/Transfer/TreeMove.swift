@@ -124,7 +124,7 @@ public struct TreeMove: Sendable {
             run: run)
         var found = try compare(tree, parent, place)
         if !found.exists || found.missing != nil {
-            if !Staging.exists(beside: place) { try volume.checkRoom(for: tree.allocatedBytes, home.number) }
+            if !Staging.exists(beside: place) { try volume.checkRoom(for: found.missingBytes(of: tree), home.number) }
             let staging = try Staging(of: source, beside: place, now: .now())
             var round = 1
             while true {

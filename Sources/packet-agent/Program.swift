@@ -16,8 +16,9 @@ struct PacketAgent: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            DoctorCommand.self, StatusCommand.self, StorageCommand.self, AtRiskCommand.self, EnvCommand.self,
-            ExecCommand.self, SetupCommand.self, SnapshotCommand.self, GPUCommand.self, UsageCommand.self,
+            DoctorCommand.self, StatusCommand.self, StorageCommand.self, AtRiskCommand.self, MoveCommand.self,
+            EnvCommand.self, ExecCommand.self, SetupCommand.self, SnapshotCommand.self, GPUCommand.self,
+            UsageCommand.self,
             ConfigCommand.self, RunCommand.self, BootCommand.self,
         ])
 
