@@ -62,6 +62,7 @@ var targets: [Target] = [
     room("Limits", ["LinuxKit"]),
     room("Warnings", ["LinuxKit"]),
     room("Environment", ["LinuxKit", "Settings", "Storage", "Catalog"]),
+    room("Transfer", ["CLinux", "LinuxKit", "Storage", "Catalog", "AtRisk"]),
     room("Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment"]),
     room("GPU", ["CLinux", "CNVML", "Effects", "LinuxKit"]),
     room("UsageRecord", ["LinuxKit"]),
@@ -81,6 +82,7 @@ var targets: [Target] = [
     tests(of: "Limits", ["LinuxKit"]),
     tests(of: "Warnings"),
     tests(of: "Environment", ["CLinux", "LinuxKit", "Settings", "Storage", "Catalog"]),
+    tests(of: "Transfer", ["CLinux", "LinuxKit", "Storage", "Catalog", "AtRisk", "transfer"]),
     tests(of: "Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment"]),
     tests(of: "GPU", ["CNVML", "Effects", "LinuxKit"]),
     tests(of: "UsageRecord"),
@@ -90,6 +92,10 @@ var targets: [Target] = [
     // For Benchmarks/measure-walk only; not installed.
     .executableTarget(
         name: "walk", dependencies: ["LinuxKit", "Storage", "AtRisk"], path: "Benchmarks/walk",
+        swiftSettings: swiftSettings),
+    // For Benchmarks/measure-copy, and for the tests that kill a move; not installed.
+    .executableTarget(
+        name: "transfer", dependencies: ["LinuxKit", "Storage", "AtRisk", "Transfer"], path: "Benchmarks/transfer",
         swiftSettings: swiftSettings),
     .testTarget(
         name: "Simulation", dependencies: ["Effects", "UsageRecord", "Metering", "Ledger"],
@@ -128,8 +134,7 @@ if !light {
             "packet-agent",
             [
                 "CLinux", "Effects", "LinuxKit", "Init", "Settings", "Storage", "Catalog", "AtRisk", "Limits",
-                "Warnings",
-                "Environment", "Boot", "GPU",
+                "Warnings", "Environment", "Transfer", "Boot", "GPU",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService",
                 arguments,
                 logging, system,

@@ -69,18 +69,33 @@ public struct PodView: Sendable {
                 isPersistent: isPersistent))
     }
 
+    /// The home directories of the pod's users.
+    public var homes: [BytePath] {
+        PodFacts.users(passwd: (try? LocalFile.readText("/etc/passwd")) ?? "").map { BytePath($0.home) }
+    }
+
     /// What would be lost now. Walks the writable layer.
     ///
     /// - Parameter walk: how to walk; it can be told to stop, and tells how far it is.
     public func atRisk(paths: [BytePath] = [], walk: TreeWalk = TreeWalk()) -> AtRiskReport {
-        let homes = PodFacts.users(passwd: (try? LocalFile.readText("/etc/passwd")) ?? "").map { BytePath($0.home) }
+        AtRiskReport(
+            findings(paths: paths, walk: walk),
+            stale: staleProcesses(EnvironmentApply(configuration)))
+    }
+
+    /// The groups of what would be lost now.
+    ///
+    /// - Parameter listsFiles: true to name every file.
+    public func findings(
+        paths: [BytePath] = [], walk: TreeWalk = TreeWalk(), listsFiles: Bool = false
+    ) -> AtRiskScan.Findings {
         let apply = EnvironmentApply(configuration)
-        let findings = AtRiskScan.run(
-            .current(
-                storage, stateDirectory: configuration.agent.stateDirectory, homes: homes,
-                own: [BytePath(configuration.agent.runtimeDirectory)] + apply.ownPaths().map { BytePath($0) },
-                volume: primaryMountPoint, paths: paths, walk: walk))
-        return AtRiskReport(findings, stale: staleProcesses(apply))
+        var options = AtRiskScan.Options.current(
+            storage, stateDirectory: configuration.agent.stateDirectory, homes: homes,
+            own: [BytePath(configuration.agent.runtimeDirectory)] + apply.ownPaths().map { BytePath($0) },
+            volume: primaryMountPoint, paths: paths, walk: walk)
+        options.listsFiles = listsFiles
+        return AtRiskScan.run(options)
     }
 
     /// Processes that started before the environment file was written.

@@ -38,6 +38,8 @@ public struct AtRiskScan: Sendable {
         public var paths: [BytePath]
         /// How to walk.
         public var walk: TreeWalk
+        /// True to name every file of every group, in ``Group/paths``.
+        public var listsFiles = false
 
         /// Options for a scan.
         public init(
@@ -116,6 +118,27 @@ public struct AtRiskScan: Sendable {
         public let files: Int
         /// A command that saves it.
         public let fix: AtRiskFix?
+        /// True when only files directly in ``path`` belong to it.
+        public let isShallow: Bool
+        /// Its files, every name of each, when they were asked for.
+        public let paths: [BytePath]
+
+        /// Describes a group.
+        public init(
+            id: String, kind: AtRiskKind, title: String, path: BytePath, lifetime: Lifetime, bytes: UInt64, files: Int,
+            fix: AtRiskFix?, isShallow: Bool = false, paths: [BytePath] = []
+        ) {
+            self.id = id
+            self.kind = kind
+            self.title = title
+            self.path = path
+            self.lifetime = lifetime
+            self.bytes = bytes
+            self.files = files
+            self.fix = fix
+            self.isShallow = isShallow
+            self.paths = paths
+        }
     }
 
     /// What a scan found.

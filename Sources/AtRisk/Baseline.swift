@@ -1,7 +1,7 @@
 public import LinuxKit
 public import Storage
 
-/// What setup and restore put into the writable layer: path and change time of each file. As long as the change time is the
+/// What setup, restore and moves put into the writable layer: path and change time of each file. As long as the change time is the
 /// same, the file is not the user's work and comes back by itself.
 ///
 /// Nothing in the file system tells setup's files from those that a user wrote meanwhile. So everything is setup's only when
@@ -30,6 +30,18 @@ public struct Baseline: Sendable, Equatable {
     public func save(stateDirectory: String) throws(LinuxError) {
         try AtomicFile.createDirectory(stateDirectory)
         try AtomicFile.write(contents, to: "\(stateDirectory)/baseline", mode: 0o600)
+    }
+
+    /// Adds links that a move left in the place of what is on the volume now.
+    public static func record(links: [BytePath], stateDirectory: String) throws(LinuxError) {
+        var baseline = load(stateDirectory: stateDirectory)
+        for path in links {
+            let status = path.withCString { FileStatus.of(name: $0, in: FileStatus.currentDirectory) }
+            if case .success(let status) = status, status.kind == .symbolicLink {
+                baseline.entries[path] = status.changed
+            }
+        }
+        try baseline.save(stateDirectory: stateDirectory)
     }
 
     /// Adds what changed in the writable layer within a span, and saves. Packages that are installed then count like the

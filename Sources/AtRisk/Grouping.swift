@@ -10,6 +10,9 @@ struct Grouping {
         /// True when only files directly in ``path`` belong to the group.
         let isShallow: Bool
 
+        /// What `packet-agent at-risk` and `packet-agent move` call the group, safe for a terminal.
+        var id: String { "\(kind.rawValue):\(path)" }
+
         init(_ kind: AtRiskKind, _ path: BytePath, _ title: String, isShallow: Bool = false) {
             self.kind = kind
             self.path = path

@@ -66,17 +66,9 @@ struct LiveWriters {
         return result.sorted { ($1.bytes, $0.pid, $0.path) < ($0.bytes, $1.pid, $1.path) }
     }
 
-    /// The mount of a descriptor that is open for writing (proc(5): `flags` in octal, `mnt_id`).
+    /// The mount of a descriptor that is open for writing.
     private func writtenMount(_ info: String) -> Mount? {
-        guard let text = try? LocalFile.readText(info, limit: 4096) else { return nil }
-        func value(_ name: String) -> Substring? {
-            text.split(separator: "\n").first { $0.hasPrefix(name) }?.dropFirst(name.count).drop {
-                $0 == "\t" || $0 == " "
-            }
-        }
-        guard let flags = value("flags:").flatMap({ Int32($0, radix: 8) }), flags & O_ACCMODE != O_RDONLY,
-            let id = value("mnt_id:").flatMap({ UInt64($0) })
-        else { return nil }
-        return mounts.mounts.first { $0.id == id }
+        guard let info = DescriptorInfo(info), info.isWritable else { return nil }
+        return mounts.mounts.first { $0.id == info.mountID }
     }
 }

@@ -18,8 +18,17 @@ enum NotTheUsers {
 
     /// True when everything in a directory is made again by itself, or is the agent's own.
     static func coversTree(_ directory: BytePath, own: [BytePath]) -> Bool {
-        !directory.isWithin("/dev/shm")
-            && (regenerated.contains(where: directory.isWithin) || own.contains(where: directory.isWithin))
+        isHubLocks(directory)
+            || !directory.isWithin("/dev/shm")
+                && (regenerated.contains(where: directory.isWithin) || own.contains(where: directory.isWithin))
+    }
+
+    /// `hub/.locks/models--ORG--NAME`: empty files that the Hugging Face hub makes while it downloads.
+    private static func isHubLocks(_ directory: BytePath) -> Bool {
+        directory.parent.lastComponent == ".locks"
+            && ["models--", "datasets--", "spaces--"].contains {
+                directory.lastComponent.bytes.starts(with: $0.utf8)
+            }
     }
 
     /// False for a directory in which ``covers(_:own:isChanged:)`` is false for every file, unless ``coversTree(_:own:)``.

@@ -5,7 +5,7 @@ import Storage
 public struct AtRiskFix: Codable, Sendable, Equatable {
     /// The command line.
     public let command: String
-    /// True when it only adds files to the volume, needs no network and may be repeated.
+    /// True when nothing is lost by it, it needs no network and may be repeated.
     public let safe: Bool
 
     /// Makes a fix.
@@ -19,39 +19,19 @@ public struct AtRiskFix: Codable, Sendable, Equatable {
 enum Rescue {
     /// The command for a group; nil when there is no volume, no need, or no good way yet.
     ///
-    /// - Parameters:
-    ///   - packages: how the packages of the group differ from the image's.
-    ///   - files: the files of the group; cut off above ``listLimit``.
-    ///   - since: the change time from which files of the writable layer count.
-    static func fix(
-        for key: Grouping.Key, packages: [PackageChange], files: [BytePath], since: FileStatus.Time?, volume: BytePath?
-    ) -> AtRiskFix? {
+    /// - Parameter packages: how the packages of the group differ from the image's.
+    static func fix(for key: Grouping.Key, packages: [PackageChange], volume: BytePath?) -> AtRiskFix? {
         guard let volume, let target = ShellWord.quote(volume), let source = ShellWord.quote(key.path) else {
             return nil
-        }
-        func changed(matching test: String? = nil, limit: Int = 16) -> AtRiskFix? {
-            // Few files are named one by one, which is exact.
-            let words = files.compactMap(ShellWord.quote)
-            if files.count <= limit, words.count == files.count {
-                return AtRiskFix(
-                    command:
-                        "mkdir -p \(target)/saved && cp -a --parents -t \(target)/saved -- \(words.joined(separator: " "))",
-                    safe: true)
-            }
-            // Hidden files directly in a home directory are groups of their own, keys and tokens among them.
-            let hidden = files.contains { $0.lastComponent.bytes.first == UInt8(ascii: ".") }
-            let test = test ?? (key.isShallow && !hidden ? "! -name '.*'" : nil)
-            return Self.changed(source, target, since, matching: test, isShallow: key.isShallow)
         }
         switch key.kind {
         case .secret, .pipCache, .compileCache:
             // Secrets do not belong on shared storage, and caches fill themselves again.
             return nil
-        case .hubRepository: return copy(source, target, "huggingface/hub")
-        case .preparedDatasets: return copy(source, target, "huggingface/datasets")
-        case .modelCache: return copy(source, target, "models")
-        case .dataset: return copy(source, target, "data")
-        case .code, .unpushedCommits: return copy(source, target, "code")
+        case .hubRepository, .preparedDatasets, .modelCache, .dataset, .code, .unpushedCommits, .checkpoint, .notebook:
+            return move(key)
+        // Programs find their settings and each other where they are: a copy on the volume is enough.
+        case .dotfile, .other: return move(key, "--copy")
         case .virtualEnvironment:
             // A copied environment still points to its old place: keep the list of its packages.
             guard let python = ShellWord.quote(key.path.appending("bin/python")), let list = list(key.path, ".txt")
@@ -67,7 +47,7 @@ enum Rescue {
                 command: "mkdir -p \(target)/envs && conda env export -p \(source) > \(target)/envs/\(list)", safe: true
             )
         case .pipPackages:
-            if packages.isEmpty { return changed() }
+            if packages.isEmpty { return move(key, "--copy") }
             let wanted = packages.compactMap { package in
                 package.new.flatMap { ShellWord.quote(BytePath("\(package.name)==\($0)")) }
             }
@@ -83,39 +63,18 @@ enum Rescue {
                     BytePath("apt-get update && apt-get install -y \(wanted.joined(separator: " "))"))
             else { return nil }
             return AtRiskFix(command: "echo \(line) >> \(target)/setup.sh", safe: false)
-        case .checkpoint: return changed(matching: key.isShallow ? nil : "-path '*/checkpoint-*/*'")
-        case .notebook: return changed(matching: "-name '*.ipynb'")
-        case .dotfile:
-            // A pattern for settings would copy keys and tokens too, which lie beside them.
-            return files.count < listLimit ? changed(limit: listLimit) : nil
-        case .other: return changed()
         }
     }
 
-    private static func copy(_ source: String, _ volume: String, _ directory: String) -> AtRiskFix {
-        AtRiskFix(command: "mkdir -p \(volume)/\(directory) && cp -a -- \(source) \(volume)/\(directory)/", safe: true)
+    private static func move(_ key: Grouping.Key, _ option: String = "") -> AtRiskFix? {
+        ShellWord.quote(BytePath(key.id)).map {
+            AtRiskFix(command: "packet-agent move \($0)\(option.isEmpty ? "" : " \(option)")", safe: true)
+        }
     }
 
     /// The name of a file that lists what an environment holds.
     private static func list(_ environment: BytePath, _ ending: String) -> String? {
         ShellWord.quote(BytePath(bytes: environment.lastComponent.bytes + Array(ending.utf8)))
-    }
-
-    /// Files that are named in one command at most.
-    static let listLimit = 200
-
-    /// Copies what changed below a directory, with its path, below `saved` on the volume.
-    private static func changed(
-        _ source: String, _ volume: String, _ since: FileStatus.Time?, matching test: String?, isShallow: Bool
-    ) -> AtRiskFix {
-        var find = "find \(source) -xdev"
-        if isShallow { find += " -maxdepth 1" }
-        find += " '(' -type f -o -type l ')'"
-        if let test { find += " \(test)" }
-        // find asks for newer, the layer's rule is not older: one nanosecond makes no difference that anybody could see.
-        if let since { find += " -newerct '@\(FileTime.format(since))'" }
-        return AtRiskFix(
-            command: "mkdir -p \(volume)/saved && \(find) -exec cp -a --parents -t \(volume)/saved -- {} +", safe: true)
     }
 }
 

@@ -32,10 +32,10 @@ struct Sorting {
         var paths: [BytePath] = []
         var lifetime: Lifetime
 
-        mutating func add(_ path: () -> BytePath, _ count: UInt64, _ lifetime: Lifetime) {
+        mutating func add(_ path: () -> BytePath, _ count: UInt64, _ lifetime: Lifetime, isListed: Bool) {
             bytes += count
             files += 1
-            if paths.count <= Rescue.listLimit { paths.append(path()) }
+            if isListed { paths.append(path()) }
             // A group that spans two lifetimes is as short-lived as the shorter.
             if lifetime == .container { self.lifetime = .container }
         }
@@ -55,7 +55,8 @@ struct Sorting {
             let mayCover = NotTheUsers.mayCoverFiles(in: directory.path, own: options.own)
             let isSystem = ImageContent.isSystem(directory.path)
             directory.forEach { name, bytes in
-                guard let bytes else { return }
+                // A further name of a file that is counted already.
+                if bytes == nil && !options.listsFiles { return }
                 let path = { directory.path.appending(name) }
                 if mayCover,
                     NotTheUsers.covers(
@@ -70,7 +71,12 @@ struct Sorting {
                     if name.suffix(3).elementsEqual(".py".utf8) { sources.insert(path()) }
                     return
                 }
-                sums[key, default: Sum(lifetime: directory.lifetime)].add(path, bytes, directory.lifetime)
+                guard let bytes else {
+                    sums[key, default: Sum(lifetime: directory.lifetime)].paths.append(path())
+                    return
+                }
+                sums[key, default: Sum(lifetime: directory.lifetime)].add(
+                    path, bytes, directory.lifetime, isListed: options.listsFiles)
             }
         }
         // What was only removed leaves no file.
@@ -115,11 +121,10 @@ struct Sorting {
             }
         }
         return AtRiskScan.Group(
-            id: "\(key.kind.rawValue):\(key.path)", kind: key.kind, title: TerminalText.escape(key.title),
+            id: key.id, kind: key.kind, title: TerminalText.escape(key.title),
             path: key.path,
             lifetime: sum.lifetime, bytes: sum.bytes, files: sum.files,
-            fix: Rescue.fix(
-                for: key, packages: changes(of: key).sorted(), files: sum.paths,
-                since: sum.lifetime == .container ? layerStart : options.firstStart.pod, volume: options.volume))
+            fix: Rescue.fix(for: key, packages: changes(of: key).sorted(), volume: options.volume),
+            isShallow: key.isShallow, paths: sum.paths)
     }
 }

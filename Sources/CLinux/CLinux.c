@@ -116,6 +116,38 @@ int clinux_open(const char *path, int flags, uint32_t mode) {
     return result < 0 ? -errno : result;
 }
 
+const int clinux_o_path = O_PATH, clinux_o_direct = O_DIRECT;
+
+int clinux_openat(int directory, const char *path, int flags, uint32_t mode) {
+    int result;
+    do {
+        result = openat(directory, path, flags | O_CLOEXEC, (mode_t)mode);
+    } while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : result;
+}
+
+int clinux_renameat2(int from, const char *old, int to, const char *new_name, unsigned flags) {
+    return syscall(SYS_renameat2, from, old, to, new_name, flags) < 0 ? -errno : 0;
+}
+
+int clinux_fallocate(int descriptor, int64_t size) {
+    int result;
+    do {
+        result = fallocate(descriptor, 0, 0, size);
+    } while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : 0;
+}
+
+int64_t clinux_seek_data(int descriptor, int64_t offset) {
+    off_t result = lseek(descriptor, offset, SEEK_DATA);
+    return result < 0 ? -errno : result;
+}
+
+int64_t clinux_seek_hole(int descriptor, int64_t offset) {
+    off_t result = lseek(descriptor, offset, SEEK_HOLE);
+    return result < 0 ? -errno : result;
+}
+
 int clinux_pipe(int ends[2]) {
     return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0;
 }

@@ -11,6 +11,15 @@ public struct Descriptor: ~Copyable, Sendable {
 
     deinit { close(number) }
 
+    /// Closes and says when that failed: the last moment at which some file systems report a lost write (close(2)).
+    public consuming func closeChecked() throws(LinuxError) {
+        let number = number
+        discard self
+        guard close(number) == 0 || errno == EINTR else {
+            throw LinuxError("close", "descriptor \(number)", code: errno)
+        }
+    }
+
     /// Opens a path close-on-exec (open(2)).
     public init(opening path: String, _ flags: Int32, mode: UInt32 = 0) throws(LinuxError) {
         let result = clinux_open(path, flags, mode)

@@ -86,6 +86,18 @@ public struct FileStatus: Sendable, Equatable {
         self.init(raw)
     }
 
+    /// The status of a name of any bytes in an open directory, without following it; the error number when it has none.
+    public static func of(name: UnsafePointer<CChar>, in directory: Int32, follow: Bool = false)
+        -> Result<FileStatus, LinuxError>
+    {
+        var raw = clinux_status()
+        let mask = UInt32(CLINUX_STATX_BASIC | CLINUX_STATX_BTIME | CLINUX_STATX_MNT_ID)
+        let result = clinux_statx(directory, name, follow ? 0 : AT_SYMLINK_NOFOLLOW, mask, &raw)
+        if result == 0 { return .success(FileStatus(raw)) }
+        let bytes = UnsafeRawBufferPointer(start: name, count: strlen(name))
+        return .failure(LinuxError("stat", TerminalText.escape(bytes: bytes), code: -result))
+    }
+
     /// The status of an open descriptor.
     public init(descriptor: Int32) throws(LinuxError) {
         var raw = clinux_status()

@@ -21,7 +21,8 @@ enum Helper {
     private static func commandEnvironment() -> Int32 {
         guard let view = try? PodView.gather(Context.load()) else { return 1 }
         let before = ProcessEnvironment.entries
-        let after = ExecEnvironment.merge(view.environmentPlan(), intoEntries: before, user: Context.environmentUser)
+        let after = ExecEnvironment.merge(
+            view.environmentPlan(findsPythons: false), intoEntries: before, user: Context.environmentUser)
         let output = Descriptor(owning: dup(STDOUT_FILENO))
         do { try output.writeAll(EnvironmentAnswer(from: before, to: after).bytes) } catch { return 1 }
         return 0

@@ -17,8 +17,9 @@ struct PacketAgent: AsyncParsableCommand {
             """,
         version: version,
         subcommands: [
-            DoctorCommand.self, StatusCommand.self, StorageCommand.self, AtRiskCommand.self, EnvCommand.self,
-            ExecCommand.self, InitCommand.self, SetupCommand.self, SnapshotCommand.self, GPUCommand.self,
+            DoctorCommand.self, StatusCommand.self, StorageCommand.self, AtRiskCommand.self, MoveCommand.self,
+            EnvCommand.self, ExecCommand.self, InitCommand.self, SetupCommand.self, SnapshotCommand.self,
+            GPUCommand.self,
             UsageCommand.self, ConfigCommand.self, RunCommand.self, BootCommand.self,
         ])
 

@@ -89,8 +89,8 @@ struct FixTests {
         )
         let fix = Rescue.fix(
             for: Grouping.Key(.distributionPackages, "/var/lib/dpkg", ""),
-            packages: [.init(name: "jq", old: nil, new: "1.6"), .init(name: "less", old: "590", new: nil)], files: [],
-            since: nil, volume: tree.path.appending("volume"))
+            packages: [.init(name: "jq", old: nil, new: "1.6"), .init(name: "less", old: "590", new: nil)],
+            volume: tree.path.appending("volume"))
         try run(fix, in: tree)
         let captured = try tree.run("cd \(tree.path); PATH=$PWD/bin:$PATH; sh volume/setup.sh")
         #expect(captured.termination == .exited(0))
@@ -102,7 +102,7 @@ struct FixTests {
     @Test("a conda environment is exported by conda's own command, with its pip packages")
     func conda() {
         let fix = Rescue.fix(
-            for: Grouping.Key(.conda, "/opt/conda/envs/a b", ""), packages: [], files: [], since: nil, volume: "/mnt/v")
+            for: Grouping.Key(.conda, "/opt/conda/envs/a b", ""), packages: [], volume: "/mnt/v")
         #expect(
             fix?.command == "mkdir -p /mnt/v/envs && conda env export -p '/opt/conda/envs/a b' > /mnt/v/envs/'a b.yml'")
     }

@@ -107,6 +107,13 @@ struct GroupingTests {
         }
     }
 
+    @Test("locks of the Hugging Face hub are nobody's work")
+    func hubLocks() {
+        #expect(NotTheUsers.coversTree("/root/.cache/huggingface/hub/.locks/models--gpt2", own: []))
+        #expect(!NotTheUsers.coversTree("/root/.cache/huggingface/hub/models--gpt2", own: []))
+        #expect(!NotTheUsers.coversTree("/srv/.locks/mine", own: []))
+    }
+
     @Test("byte code is nobody's work while its source is unchanged")
     func byteCode() {
         let path: BytePath = "/a/__pycache__/b.cpython-311.opt-1.pyc"

@@ -72,6 +72,22 @@ int clinux_getrandom(void *buffer, size_t count);
 // open(2) with O_CLOEXEC added and a mode.
 int clinux_open(const char *path, int flags, uint32_t mode);
 
+// O_PATH and O_DIRECT of open(2): their values differ between processors.
+extern const int clinux_o_path, clinux_o_direct;
+
+// openat(2) with O_CLOEXEC added and a mode.
+int clinux_openat(int directory, const char *path, int flags, uint32_t mode);
+
+// renameat2(2), Linux 3.15: flags 1 is RENAME_NOREPLACE, 2 is RENAME_EXCHANGE (linux/fs.h).
+int clinux_renameat2(int from, const char *old, int to, const char *new_name, unsigned flags);
+
+// fallocate(2) with mode 0; unlike posix_fallocate(3) it never writes zeros itself.
+int clinux_fallocate(int descriptor, int64_t size);
+
+// lseek(2) with SEEK_DATA or SEEK_HOLE: the next byte that is data, or the next hole, at or after `offset`.
+int64_t clinux_seek_data(int descriptor, int64_t offset);
+int64_t clinux_seek_hole(int descriptor, int64_t offset);
+
 // pipe2(2) with O_CLOEXEC.
 int clinux_pipe(int ends[2]);
 

@@ -22,9 +22,15 @@ struct AtRiskCommand: ParsableCommand {
         do { view = try PodView.gather(Context.load()) } catch { throw Failure.cannot(error) }
         Interrupt.watch()
         let progress = ProgressLine()
+        let looked = Atomic(0)
         let report = view.atRisk(
             paths: Context.bytes(of: paths).map { BytePath(bytes: $0) },
-            walk: TreeWalk(isCancelled: { Interrupt.happened }, progress: { progress.add($0) }))
+            walk: TreeWalk(
+                isCancelled: { Interrupt.happened },
+                progress: { files in
+                    let sum = looked.wrappingAdd(files, ordering: .relaxed).newValue
+                    progress.show { "Looking: \(sum) files. Ctrl-C shows what was found." }
+                }))
         progress.clear()
         json ? try Terminal.write(json: report) : show(report)
         if report.partial == true { throw Failure.failed("stopped: this is only what was found until then") }
@@ -55,60 +61,5 @@ struct AtRiskCommand: ParsableCommand {
             Terminal.write("    \(TerminalText.escape(group.path))  (\(group.kind.rawValue), \(group.files) file(s))")
             if let fix = group.fix { Terminal.write("    \(Terminal.arrow) \(TerminalText.escape(fix.command))") }
         }
-    }
-}
-
-/// Ctrl-C as a question whether to go on: the first is remembered, a second one ends the program as usual.
-private enum Interrupt {
-    private static let flag = Atomic(false)
-
-    static var happened: Bool { flag.load(ordering: .relaxed) }
-
-    static func watch() {
-        // Made before a signal can come: making it inside a handler could wait for itself.
-        flag.store(false, ordering: .relaxed)
-        signal(SIGINT) { _ in
-            Interrupt.flag.store(true, ordering: .relaxed)
-            signal(SIGINT, SIG_DFL)
-        }
-    }
-}
-
-/// One line on the terminal that says how far a long walk is; nothing where standard error is no terminal.
-private final class ProgressLine: Sendable {
-    private struct State {
-        var files = 0
-        var shown: ContinuousClock.Instant
-        var isShown = false
-    }
-
-    private let isTerminal = isatty(STDERR_FILENO) == 1
-    private let state: Mutex<State>
-
-    init() {
-        // A quick walk shows nothing.
-        state = Mutex(State(shown: .now + .milliseconds(300)))
-    }
-
-    func add(_ files: Int) {
-        guard isTerminal else { return }
-        let text: String? = state.withLock { state in
-            state.files += files
-            let now = ContinuousClock.now
-            guard now - state.shown >= .milliseconds(100) else { return nil }
-            state.shown = now
-            state.isShown = true
-            return "\r\u{1b}[KLooking: \(state.files) files. Ctrl-C shows what was found."
-        }
-        if let text { Self.write(text) }
-    }
-
-    func clear() {
-        if state.withLock({ $0.isShown }) { Self.write("\r\u{1b}[K") }
-    }
-
-    private static func write(_ text: String) {
-        let bytes = Array(text.utf8)
-        _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
     }
 }
