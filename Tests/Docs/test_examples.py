@@ -9,18 +9,15 @@ import unittest
 
 import yaml
 
-from test_docs import BIN, ROOT, VOLUME, Documented
+from support import BIN, ROOT, VOLUME, WithPod
 
 
-class Kubernetes(Documented):
+class Kubernetes(WithPod):
     def setUp(self):
         super().setUp()
         self.text = (ROOT / "examples/kubernetes.yaml").read_text()
         self.pod_object = yaml.safe_load(self.text)
         self.container = self.pod_object["spec"]["containers"][0]
-
-    # Inherited from Documented: run by its own class.
-    test_operators = test_users = None
 
     def test_mounts_and_volumes_fit(self):
         spec = self.pod_object["spec"]
