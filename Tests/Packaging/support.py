@@ -25,7 +25,12 @@ AGENT_DEB = one("packet-agent_*.deb")
 CONTROL_DEB = one("packet-control_*.deb")
 
 
+# Without this test's own variables: the agent takes each PACKET_AGENT_* for a key of its configuration.
+CLEAN = {"PATH": os.environ["PATH"], "HOME": "/root", "LC_ALL": "C.UTF-8"}
+
+
 def run(*command, check=True, **options):
+    options.setdefault("env", CLEAN)
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
     if check and done.returncode != 0:
         raise AssertionError(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -71,7 +76,7 @@ class Chroot:
         self.directory.rmdir()
 
     def __call__(self, *command, check=True):
-        return run("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
+        return run("env", "-i", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8",
                    "DEBIAN_FRONTEND=noninteractive", "chroot", self.root, *command, check=check)
 
     def dpkg(self, action, what, check=True):
