@@ -110,3 +110,10 @@ public struct PodView: Sendable {
         }
     }
 }
+
+extension StorageFacts {
+    /// Whether an absolute path is on a file system that always answers: neither a network nor a FUSE file system.
+    var answersAtOnce: @Sendable (String) -> Bool {
+        { path in (try? self.path(BytePath(path)))?.mount.map(FilesystemKind.mayHang) == false }
+    }
+}

@@ -103,19 +103,19 @@ public struct EnvironmentPlan: Sendable, Equatable {
         public var pythonPath = PythonPathRule.auto
         /// Whether data written at an absolute path survives the pod.
         public var isPersistent: @Sendable (String) -> Bool
-        /// Reads configuration files of tools; nil when a file cannot be read or lies on a network file system.
-        public var readFile: @Sendable (String) -> String?
+        /// The files that rules of tools may look at: not those on a volume, which can hang.
+        public var files: any FileView
 
         /// Starts from nothing: no volume, empty environment.
         public init(
             volume: Volume? = nil, container: [String: String] = [:],
             isPersistent: @escaping @Sendable (String) -> Bool,
-            readFile: (@Sendable (String) -> String?)? = nil
+            files: (any FileView)? = nil
         ) {
             self.volume = volume
             self.container = container
             self.isPersistent = isPersistent
-            self.readFile = readFile ?? { isPersistent($0) ? nil : ResolutionContext.localFile($0) }
+            self.files = files ?? LocalFiles { !isPersistent($0) }
         }
     }
 

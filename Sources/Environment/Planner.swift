@@ -15,7 +15,6 @@ struct Planner {
         ),
         ("PIP_TARGET", "it breaks source builds, upgrades and uninstalls with the pip of current distributions"),
         ("PIP_USER", "it makes every pip install in a virtual environment fail"),
-        ("PYTHONUSERBASE", "packages of different interpreters would mix, and imports would read from the network"),
         ("TMPDIR", "temporary files belong on local disk"),
     ]
 
@@ -30,18 +29,19 @@ struct Planner {
         self.facts = facts
         self.tools = tools
         context = ResolutionContext(
-            environment: facts.container, home: facts.container["HOME"] ?? "/root", readFile: facts.readFile,
-            isWritableDirectory: { !facts.isPersistent($0) && ResolutionContext.localDirectory($0) })
+            environment: facts.container, home: facts.container["HOME"] ?? "/root", files: facts.files)
     }
 
     mutating func decide() {
         for tool in tools {
-            guard let name = tool.variables.first else { continue }
+            guard let name = tool.variables.first, !isPersonal(tool) else { continue }
             guard let volume = facts.volume else {
                 skip(name, facts.noVolumeReason)
                 continue
             }
-            if tool.placement == .direct, let subdirectory = tool.volumeSubdirectory {
+            if tool.isLeftUnset {
+                skip(name, tool.note)
+            } else if tool.placement == .direct, let subdirectory = tool.volumeSubdirectory {
                 decide(tool, name: name, value: volume.mountPoint + "/" + subdirectory)
             } else if let rule = Self.privatePlaces[tool.id] {
                 decidePrivate(tool, name: name, rule, volume: volume)
@@ -52,6 +52,11 @@ struct Planner {
         decidePythonPath()
         for (name, reason) in Self.never { skip(name, reason) }
         plan.volume = facts.volume
+    }
+
+    /// Keys, tokens and settings have places of their own, whatever their variables say; nobody expects them in this plan.
+    private func isPersonal(_ tool: ToolLocation) -> Bool {
+        (tool.placement == .secret || tool.kind == "dotfile") && Self.privatePlaces[tool.id] == nil
     }
 
     private mutating func skip(_ name: String, _ reason: String) {
@@ -96,7 +101,7 @@ struct Planner {
     private func misreading(_ tool: ToolLocation, name: String, value: String) -> String? {
         var after = context
         after.environment[name] = value
-        after.isWritableDirectory = { $0 == value }
+        after.files = FilesWithDirectory(files: facts.files, path: value)
         let path = tool.resolve(after)
         let expected = after.expectedForm(of: value)
         if let path, path == expected || path.hasPrefix(expected + "/") { return nil }
@@ -151,6 +156,19 @@ struct Planner {
             : "packages on the volume fit every python3 on PATH"
         plan.variables.append(EnvironmentVariable(name: name, value: value, why: why, combination: .prepend))
     }
+}
+
+/// A view in which one more directory is there, as it will be once the plan is applied.
+private struct FilesWithDirectory: FileView {
+    let files: any FileView
+    let path: String
+
+    func text(of path: String) -> String? { files.text(of: path) }
+    func entry(at path: String) -> FileEntry? {
+        path == self.path ? FileEntry(permissions: 0o777) : files.entry(at: path)
+    }
+    func access(to path: String) -> FileAccess { path == self.path ? .writable : files.access(to: path) }
+    func names(in directory: String) -> [String] { files.names(in: directory) }
 }
 
 extension ResolutionContext {
