@@ -132,7 +132,9 @@ public enum FactsGatherer {
     ) -> [Facts.ToolPath] {
         let context = ResolutionContext(
             environment: session ?? PodFacts.containerEnvironment(), home: user.home,
-            workingDirectory: view.storage.options.workingDirectory.jsonText, uid: user.uid)
+            workingDirectory: view.storage.options.workingDirectory.jsonText, uid: user.uid,
+            // A tool's rule may ask for files on a volume that does not answer.
+            files: LocalFiles(uid: user.uid, mayTouch: view.storage.answersAtOnce))
         return Catalog.tools.compactMap { tool in
             guard let path = tool.resolve(context), path.hasPrefix("/"),
                 let found = try? view.storage.path(BytePath(path))

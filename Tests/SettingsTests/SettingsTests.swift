@@ -100,6 +100,23 @@ import Testing
     }
 }
 
+@Suite struct TOMLValuesTests {
+    @Test func textsAndTruthValuesAreFoundByTheirKeys() throws {
+        let values = try #require(
+            TOMLValues("a = 'x'\n[t.u]\nb = true\nc = 1\n[[t.list]]\nn = '1'\n[[t.list]]\nn = '2'\n[e]\nd.f = \"g\""))
+        #expect(values.string(["a"]) == "x" && values.string(["e", "d", "f"]) == "g")
+        #expect(values.boolean(["t", "u", "b"]) == true)
+        #expect(values.string(["t", "u", "c"]) == nil && values.boolean(["a"]) == nil)
+        #expect(values.contains(["t"]) && values.contains(["t", "u"]) && values.contains(["t", "list"]))
+        #expect(values.contains(["e", "d"]) && !values.contains(["a"]) && !values.contains(["x"]))
+        #expect(TOMLValues("[empty]")?.contains(["empty"]) == true)
+    }
+
+    @Test func whatIsNoTOMLGivesNothing() {
+        for text in ["a =", "[t", "[[t]\n", "a = 1\na = 2"] { #expect(TOMLValues(text) == nil) }
+    }
+}
+
 @Suite struct TOMLDocumentTests {
     private func values(_ text: String) throws -> [String: TOMLDocument.Value] {
         Dictionary(

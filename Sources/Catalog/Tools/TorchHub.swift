@@ -1,5 +1,5 @@
-/// torch.hub (torch `hub.py`, `_get_torch_home`).
-enum Torch {
+/// torch.hub (torch 2.9 `hub.py`, `_get_torch_home`).
+enum TorchHub {
     static let locations = [
         ToolLocation(
             id: "torch-hub", title: "PyTorch hub", kind: "model-cache", placement: .direct, variables: ["TORCH_HOME"],
