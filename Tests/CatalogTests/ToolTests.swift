@@ -98,6 +98,15 @@ private func path(
         #expect(path("uv-cache", ["UV_CONFIG_FILE": "/gone"], files: files) == nil)
     }
 
+    @Test func theNearestProjectOfUvHidesSettingsBelowIt() {
+        var files = ["/pyproject.toml": "[project]\nname = 'x'", "/work/uv.toml": "cache-dir = '/below'"]
+        #expect(path("uv-cache", files: files) == "/home/ann/.cache/uv")
+        files["/work/pyproject.toml"] = "[tool.black]"
+        #expect(path("uv-cache", files: files) == "/below")
+        #expect(
+            path("uv-cache", ["XDG_CONFIG_DIRS": ":/s"], files: ["/s/uv/uv.toml": "cache-dir = '/site'"]) == "/site")
+    }
+
     @Test func uvKeepsProgramsBesideItsData() {
         #expect(path("uv-python", ["XDG_DATA_HOME": "/d"]) == "/d/uv/python")
         #expect(path("uv-tools", ["UV_TOOL_DIR": "t"]) == "/work/t")

@@ -106,8 +106,9 @@ private struct UvSettings {
     /// The nearest directory that has `uv.toml` or a `pyproject.toml` with `[tool.uv]`, from the project's root upwards.
     private static func project(_ context: ResolutionContext) throws -> Table? {
         let above = ancestors(of: context.workingDirectory, context)
-        // The project's root is where its pyproject.toml is, even when a directory below has settings.
-        let root = above.first { pyproject($0, context)?.contains(["project"]) == true }
+        // The nearest pyproject.toml is the root of a project if it says so, even when a directory below has settings.
+        let nearest = above.first { context.exists(join($0, "pyproject.toml")) }
+        let root = nearest.flatMap { pyproject($0, context)?.contains(["project"]) == true ? $0 : nil }
         for directory in root.map({ ancestors(of: $0, context) }) ?? above {
             if let values = try settings(join(directory, "uv.toml"), context) { return (values, []) }
             if let values = pyproject(directory, context), values.contains(["tool", "uv"]) {
@@ -129,8 +130,7 @@ private struct UvSettings {
 
     /// The first that is there is read.
     private static func systemFiles(_ context: ResolutionContext) -> [String] {
-        let named = (context.filled("XDG_CONFIG_DIRS") ?? "/etc/xdg").split(
-            separator: ":", omittingEmptySubsequences: false)
-        return named.prefix { !$0.isEmpty }.map { join(String($0), "uv", "uv.toml") } + ["/etc/uv/uv.toml"]
+        let named = (context.filled("XDG_CONFIG_DIRS") ?? "/etc/xdg").split(separator: ":")
+        return named.map { join(String($0), "uv", "uv.toml") } + ["/etc/uv/uv.toml"]
     }
 }
