@@ -54,6 +54,10 @@ public enum FactsGatherer {
             facts.plan = plan
             facts.tools = tools(session, facts.user, view)
             (facts.environmentFile, facts.profileFile) = files(plan, configuration)
+            for volume in view.storage.volumes where [.missing, .stuck].contains(volume.state) {
+                facts.usersOfGoneVolumes[volume.mountPoint.jsonText] = VolumeUsers(of: volume.mountPoint).find(
+                    excluding: getpid())
+            }
             if sizes == .measured { facts.atRisk = view.atRisk() }
         } catch {
             facts.storageFailure = error.description

@@ -101,6 +101,19 @@ private func mounted(_ lines: String) throws -> Facts {
         #expect(result("storage.volume-identity", facts).status == .pass, "other control planes count for themselves")
     }
 
+    @Test func whoPointsToAVolumeThatIsGoneIsNamed() throws {
+        var facts = try mounted("")
+        #expect(result("environment.volume-gone", facts).status == .pass)
+        facts.usersOfGoneVolumes["/mnt/a"] = (1...5).map { number in
+            .init(pid: Int32(number), command: "python train.py", variables: ["HF_HOME"], holdsFiles: false)
+        }
+        let found = result("environment.volume-gone", facts)
+        #expect(
+            found.status == .warn
+                && found.evidence.hasPrefix("/mnt/a is gone, but used by python train.py (process 1: HF_HOME)"))
+        #expect(found.evidence.hasSuffix("and 2 more"))
+    }
+
     @Test func whatCouldNotBeTriedIsSkippedWithTheReason() {
         let facts = examined {
             $0 = VolumeExamination()
