@@ -66,6 +66,8 @@ var targets: [Target] = [
     room("UsageRecord", ["LinuxKit"]),
     room("Metering", ["Effects", "UsageRecord"]),
     room("Ledger", ["UsageRecord"]),
+    room("Telemetry", ["GPU"]),
+    room("GPUView", ["GPU"]),
     room("ControlPlaneAPI", ["UsageRecord"]),
     tests(of: "LinuxKit", ["Effects", system, logging]),
     tests(of: "Settings", ["LinuxKit"]),
@@ -80,6 +82,8 @@ var targets: [Target] = [
     tests(of: "UsageRecord"),
     tests(of: "Metering", ["Effects", "UsageRecord"]),
     tests(of: "Ledger", ["UsageRecord"]),
+    tests(of: "Telemetry", ["GPU"], exclude: ["Golden", "requirements.txt", "test_exports.py"]),
+    tests(of: "GPUView", ["GPU"], exclude: ["Golden"]),
     tests(of: "ControlPlaneAPI", ["UsageRecord"]),
     // For Benchmarks/measure-walk only; not installed.
     .executableTarget(
@@ -122,7 +126,7 @@ if !light {
             "packet-agent",
             [
                 "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Limits", "Warnings",
-                "Environment", "Boot", "GPU",
+                "Environment", "Boot", "GPU", "GPUView",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService",
                 arguments,
                 logging, system,
