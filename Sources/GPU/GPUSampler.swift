@@ -27,6 +27,9 @@ public final class GPUSampler: Sendable {
         public var lostRetryMilliseconds: UInt64 = 60_000
         /// Milliseconds between looks at what changes slowly: health counters, links, processes.
         public var slowIntervalMilliseconds: UInt64 = 15_000
+        /// Whether the driver's events are waited for, on a thread of its own. Without it NVML is let go at once, which suits
+        /// a single look.
+        public var watchesEvents = true
         /// Where the driver's device files are.
         public var deviceDirectory = "/dev"
         /// Where the kernel shows processes.

@@ -84,7 +84,7 @@ final class NVMLSession {
         let memory = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: size)
         metrics = memory.bindMemory(to: nvmlGpmMetricsGet_t.self, capacity: 1)
-        events = try? library.createEventSet().get()
+        if options.watchesEvents { events = try? library.createEventSet().get() }
     }
 
     deinit {

@@ -129,6 +129,14 @@ import Testing
         try driver.change("")
     }
 
+    @Test func withoutEventsNoEventSetIsMade() throws {
+        let driver = try SimulatedDriver("")
+        let sampler = try DrivenSampler(driver) { $0.watchesEvents = false }
+        #expect(sampler.tick(2).state == .ok)
+        #expect(try driver.outstanding().eventSets == 0)
+        #expect(try driver.calls("nvmlEventSetWait_v2") == 0)
+    }
+
     // MARK: the watchdog
 
     @Test func theListenerHearsOfAHangWhileItLasts() async throws {
