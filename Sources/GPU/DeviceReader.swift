@@ -179,7 +179,8 @@ final class DeviceReader {
     func note(_ failure: NVMLFailure, _ reading: Readings, _ visit: Visit) {
         switch failure {
         case .notSupported, .functionNotFound, .deprecated, .versionMismatch:
-            if !reading.isEmpty, answered.contains(reading) { visit.findings.hasChanged = true }
+            // Once: a value that is gone for good is no reason to look every time.
+            if !reading.isEmpty, answered.remove(reading) != nil { visit.findings.hasChanged = true }
             absent.insert(reading)
         case .noPermission:
             absent.insert(reading)

@@ -37,6 +37,7 @@ final class NVMLSession {
     var registered: Set<String> = []
     private var lastCount: UInt32 = 0
     private var isIncomplete = false
+    private var incompletePause: UInt64 = 0
     /// Waits for events on a thread of its own, once a device is registered.
     var waiter: EventWaiter?
 
@@ -152,7 +153,11 @@ final class NVMLSession {
         let descriptions = found.map(\.device)
         if descriptions != self.descriptions { self.descriptions = descriptions }
         registerEvents()
-        if isIncomplete { enumerateAt = 0 }
+        // Again soon, and less often while it goes on.
+        let longest = options.enumerationIntervalMilliseconds * 1_000_000
+        incompletePause =
+            isIncomplete ? min(max(incompletePause * 2, options.intervalMilliseconds * 1_000_000), longest) : 0
+        if isIncomplete { enumerateAt = now + incompletePause }
         return nil
     }
 

@@ -78,6 +78,22 @@ import Testing
         #expect(sampler.tick(2).devices.count == 2, "its samples are gone, so it was split")
     }
 
+    @Test func whatIsGoneForGoodIsNoReasonToLookForDevicesEveryTime() throws {
+        let driver = try SimulatedDriver("")
+        let sampler = try DrivenSampler(driver)
+        sampler.tick(3)
+        let looks = try driver.calls("nvmlDeviceGetHandleByIndex_v2")
+        try driver.change(
+            "gpu.0.result.nvmlDeviceGetCurrentClocksEventReasons = NOT_SUPPORTED\ngpu.0.result.nvmlDeviceGetCurrentClocksThrottleReasons = NOT_SUPPORTED\n"
+        )
+        #expect(sampler.tick(30).state == .ok)
+        #expect(try driver.calls("nvmlDeviceGetHandleByIndex_v2") == looks + 1)
+        // The same for a call of the enumeration itself that goes on failing.
+        try driver.change("result.nvmlDeviceGetMigMode = UNKNOWN\nresult.nvmlDeviceGetClockInfo = NOT_SUPPORTED\n")
+        sampler.tick(200)
+        #expect(try driver.calls("nvmlDeviceGetHandleByIndex_v2") <= looks + 12)
+    }
+
     @Test func countersGoOnAcrossReleaseAndANewOpening() throws {
         func energy(_ value: UInt64) -> String { "gpu.0.energy.mj = \(value)\ngpu.0.energy.rate_mw = 0\n" }
         let driver = try SimulatedDriver(energy(100))
