@@ -68,6 +68,8 @@ var targets: [Target] = [
     room("UsageRecord", ["LinuxKit"]),
     room("Metering", ["Effects", "UsageRecord"]),
     room("Ledger", ["UsageRecord"]),
+    room("Telemetry", ["GPU"]),
+    room("GPUView", ["GPU"]),
     room("ControlPlaneAPI", ["UsageRecord"]),
     tests(of: "LinuxKit", ["CLinux", "Effects", system, logging]),
     tests(of: "Init", ["LinuxKit"]),
@@ -88,6 +90,8 @@ var targets: [Target] = [
     tests(of: "UsageRecord"),
     tests(of: "Metering", ["Effects", "UsageRecord"]),
     tests(of: "Ledger", ["UsageRecord"]),
+    tests(of: "Telemetry", ["GPU"], exclude: ["Golden", "requirements.txt", "test_exports.py"]),
+    tests(of: "GPUView", ["GPU"], exclude: ["Golden"]),
     tests(of: "ControlPlaneAPI", ["UsageRecord"]),
     // For Benchmarks/measure-walk only; not installed.
     .executableTarget(
@@ -134,7 +138,7 @@ if !light {
             "packet-agent",
             [
                 "CLinux", "Effects", "LinuxKit", "Init", "Settings", "Storage", "Catalog", "AtRisk", "Limits",
-                "Warnings", "Environment", "Transfer", "Boot", "GPU",
+                "Warnings", "Environment", "Transfer", "Boot", "GPU", "GPUView",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService",
                 arguments,
                 logging, system,

@@ -112,6 +112,7 @@ public enum FactsGatherer {
     public static func readGPUs(_ settings: AgentConfiguration.GPU) -> GPUSnapshot? {
         var options = GPUSampler.Options()
         options.libraryPath = settings.library
+        options.watchesEvents = false
         guard let bell = try? Bell(), let sampler = try? GPUSampler(options, onTick: { _ in bell.ring() }),
             (try? sampler.start()) != nil
         else { return nil }
