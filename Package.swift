@@ -130,7 +130,7 @@ if !light {
             "AgentService",
             [
                 "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Limits", "Warnings",
-                "Environment", "Boot", "GPU",
+                "Environment", "Boot", "GPU", "Telemetry",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", lifecycle,
                 unixSignals, logging, nioCore, nioPosix,
             ]),

@@ -26,6 +26,10 @@ import Testing
     }
 
     @Test(arguments: [
+        (
+            "[metrics]\nlisten = \"9400\"",
+            "c.toml:2:1: metrics.listen must be ADDRESS:PORT, such as 127.0.0.1:9400 or [::1]:9400"
+        ),
         ("[gpu]\nsample_interval_ms = 5", "c.toml:2:1: gpu.sample_interval_ms must be from 250 to 60000"),
         ("[gpu]\n\n  library = 7", "c.toml:3:3: gpu.library must be a string"),
         ("[gpu]\nlibary = \"x\"", "c.toml:2:1: unknown key \"libary\" in [gpu]; did you mean \"library\"?"),

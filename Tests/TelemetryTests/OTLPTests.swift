@@ -16,13 +16,14 @@ import Testing
     @Test func theBytesAreAsReviewed() throws {
         var encoder = encoder()
         let first = try Self.some(encoder.encode(Snapshots.full, time: 1_700_000_010_000_000_000))
-        try Golden.expect(first, "otlp-full.bin")
+        try Golden.expect(binary: first, "otlp-full.base64")
         var lost = Snapshots.full
         lost.samples = [GPUSample(uuid: Snapshots.uuid, boottime: 2_000_000_000, state: .lost)]
         let second = try Self.some(encoder.encode(lost, time: 1_700_000_020_000_000_000))
-        try Golden.expect(second, "otlp-lost.bin")
+        try Golden.expect(binary: second, "otlp-lost.base64")
         var other = self.encoder()
-        try Golden.expect(try Self.some(other.encode(Snapshots.split, time: 1_700_000_010_000_000_000)), "otlp-mig.bin")
+        try Golden.expect(
+            binary: try Self.some(other.encode(Snapshots.split, time: 1_700_000_010_000_000_000)), "otlp-mig.base64")
     }
 
     @Test func theEndOfASeriesIsToldOnce() throws {

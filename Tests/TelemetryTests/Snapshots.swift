@@ -145,6 +145,13 @@ enum Snapshots {
 
 /// Files that programs read, reviewed in diffs. PACKET_WRITE_GOLDEN=1 writes them anew.
 enum Golden {
+    /// Bytes that are no text, as base64.
+    static func expect(binary bytes: [UInt8], _ name: String, sourceLocation: SourceLocation = #_sourceLocation) throws
+    {
+        let lines = Data(bytes).base64EncodedString(options: [.lineLength76Characters, .endLineWithLineFeed]) + "\n"
+        try expect(Array(lines.utf8), name, sourceLocation: sourceLocation)
+    }
+
     static func expect(_ bytes: [UInt8], _ name: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
         let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden")
         let file = root.appending(path: name)

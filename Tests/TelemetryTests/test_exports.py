@@ -1,5 +1,6 @@
 """The golden files under the parsers of Prometheus and OpenTelemetry."""
 
+import base64
 import json
 import pathlib
 import re
@@ -23,7 +24,7 @@ def families(name):
 def points(name):
     """{metric: [(attributes, value, flags)]} of an OTLP file, after a strict parse."""
     request = ExportMetricsServiceRequest()
-    bytes_ = (GOLDEN / name).read_bytes()
+    bytes_ = base64.b64decode((GOLDEN / name).read_text())
     assert request.ParseFromString(bytes_) == len(bytes_)
     found = {}
     for resource in request.resource_metrics:
@@ -109,7 +110,7 @@ class Prometheus(unittest.TestCase):
 
 class OpenTelemetry(unittest.TestCase):
     def test_a_full_snapshot_has_the_conventions_names_and_units(self):
-        request, found = points("otlp-full.bin")
+        request, found = points("otlp-full.base64")
         resource = {item.key: item.value.string_value for item in request.resource_metrics[0].resource.attributes}
         self.assertEqual(resource, {"service.name": "packet-agent", "host.name": "pod-1"})
         expected = {
@@ -132,14 +133,14 @@ class OpenTelemetry(unittest.TestCase):
                 self.assertEqual(metric.sum.aggregation_temporality, 2)
 
     def test_only_counters_are_monotonic(self):
-        _, found = points("otlp-full.bin")
+        _, found = points("otlp-full.base64")
         monotonic = {name for name, (metric, _) in found.items() if metric.WhichOneof("data") == "sum" and metric.sum.is_monotonic}
         self.assertIn("hw.energy", monotonic)
         self.assertNotIn("hw.gpu.memory.usage", monotonic)
         self.assertNotIn("hw.status", monotonic)
 
     def test_values_are_those_of_the_snapshot(self):
-        _, found = points("otlp-full.bin")
+        _, found = points("otlp-full.base64")
 
         def value(name, **attributes):
             wanted = {key.replace("_", "."): v for key, v in attributes.items()}
@@ -156,8 +157,8 @@ class OpenTelemetry(unittest.TestCase):
         self.assertEqual(value("packet.gpu.xid", xid="31"), 4)
 
     def test_a_lost_gpu_ends_its_series_with_no_recorded_value(self):
-        _, before = points("otlp-full.bin")
-        _, after = points("otlp-lost.bin")
+        _, before = points("otlp-full.base64")
+        _, after = points("otlp-lost.base64")
         for name in ["hw.power", "hw.temperature", "hw.gpu.utilization", "packet.gpu.busy_time"]:
             self.assertEqual(len(after[name][1]), len(before[name][1]), name)
             for attributes, value, flags, _ in after[name][1]:
@@ -166,7 +167,7 @@ class OpenTelemetry(unittest.TestCase):
         self.assertEqual(states, {"ok": 0, "degraded": 0, "failed": 1, "predicted_failure": 0})
 
     def test_an_instance_names_its_gpu(self):
-        _, found = points("otlp-mig.bin")
+        _, found = points("otlp-mig.base64")
         parents = {p[0]["hw.id"]: p[0].get("hw.parent") for p in found["hw.gpu.memory.usage"][1]}
         self.assertEqual(set(parents.values()), {UUID})
         self.assertTrue(all(key.startswith("MIG-") for key in parents))
