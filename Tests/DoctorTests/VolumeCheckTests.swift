@@ -1,4 +1,6 @@
 import AtRisk
+import Catalog
+import Environment
 @testable import Doctor
 import FoundationEssentials
 import Limits
@@ -121,6 +123,36 @@ private func mounted(_ lines: String) throws -> Facts {
         }
         let found = result("storage.volume-locks", facts)
         #expect(found.status == .skip && found.evidence.contains("Permission denied"))
+    }
+}
+
+@Suite struct CacheCheckTests {
+    private func facts(_ id: String, at path: String, _ lifetime: Lifetime, session: [String: String] = [:]) throws
+        -> Facts
+    {
+        var facts = try mounted("2 1 0:31 / /mnt/a rw,relatime - nfs4 s:/e rw\n")
+        facts.session = session
+        facts.plan = EnvironmentPlan.make(
+            .init(
+                volume: .init(name: "a", mountPoint: "/mnt/a"), isPersistent: { $0.hasPrefix("/mnt/a") },
+                files: NoFiles()))
+        let tool = try #require(Catalog.tool(id))
+        facts.tools = [.init(tool: tool, path: path, classification: .init(lifetime, .certain, "reason"))]
+        return facts
+    }
+
+    @Test func aTokenInItsPrivatePlaceOnTheVolumeIsFineAndInASharedOneIsNot() throws {
+        let own = try facts("huggingface-token", at: "/mnt/a/.packet/secrets/0/hf/token", .volume)
+        #expect(result("caches.secrets", own).status == .pass)
+        let shared = try facts("huggingface-token", at: "/mnt/a/huggingface/token", .volume)
+        #expect(result("caches.secrets", shared).status == .warn)
+    }
+
+    @Test func aPlaceThatTheAgentLeavesAloneIsToldOnlyWhenSomebodyChoseIt() throws {
+        let path = "/root/models"
+        #expect(result("caches.huggingface", try facts("llama-cpp", at: path, .container)).status == .skip)
+        let chosen = try facts("llama-cpp", at: path, .container, session: ["LLAMA_CACHE": path])
+        #expect(result("caches.huggingface", chosen).status == .warn)
     }
 }
 
