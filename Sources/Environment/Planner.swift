@@ -52,6 +52,9 @@ struct Planner {
         decidePythonPath()
         decideBashEnvironment()
         for (name, reason) in Self.never { skip(name, reason) }
+        // Two places of one tool may hang on one variable.
+        let set = Set(plan.variables.map(\.name) + plan.userVariables.map(\.name))
+        plan.skipped.removeAll { set.contains($0.name) }
         plan.volume = facts.volume
         plan.users = facts.users
         plan.pythons = facts.pythons
@@ -132,7 +135,7 @@ struct Planner {
     private mutating func link(_ tool: ToolLocation, to value: String) {
         guard let subdirectory = tool.volumeSubdirectory else { return }
         plan.directories.append(.shared(subdirectory))
-        guard !tools.contains(where: { $0.parent == tool.id }) else { return }
+        guard !tools.contains(where: { $0.parent == tool.id && !$0.isLeftUnset }) else { return }
         for user in facts.users where !facts.isPersistent(user.home) {
             let context = ResolutionContext(
                 environment: ["HOME": user.home], home: user.home, uid: user.uid, files: NoFiles())

@@ -39,9 +39,11 @@ extension Check {
         },
     ]
 
-    /// Whether a tool's place is worth a word: not one that the agent leaves alone, unless somebody chose it.
+    /// Whether a tool's place is worth a word: not one whose data lies in places of their own below it, nor one that the
+    /// agent leaves alone, unless somebody chose it.
     private static func isMeant(_ tool: ToolLocation, _ session: [String: String]) -> Bool {
-        !tool.isLeftUnset || tool.variables.contains { session[$0]?.isEmpty == false }
+        guard !tool.isLeftUnset else { return tool.variables.contains { session[$0]?.isEmpty == false } }
+        return !Catalog.tools.contains { $0.parent == tool.id && !$0.isLeftUnset }
     }
 
     /// A check that the tools of some kinds, which belong on the volume, put their data there.
