@@ -57,7 +57,7 @@ var targets: [Target] = [
     room("Init", ["CLinux", "Effects", "LinuxKit"]),
     room("Settings", ["LinuxKit"]),
     room("Storage", ["CLinux", "Effects", "LinuxKit", system]),
-    room("Catalog", ["LinuxKit", "Storage", system]),
+    room("Catalog", ["LinuxKit", "Settings"]),
     room("AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
     room("Limits", ["LinuxKit"]),
     room("Warnings", ["LinuxKit"]),
@@ -68,6 +68,8 @@ var targets: [Target] = [
     room("UsageRecord", ["LinuxKit"]),
     room("Metering", ["Effects", "UsageRecord"]),
     room("Ledger", ["UsageRecord"]),
+    room("Telemetry", ["GPU"]),
+    room("GPUView", ["GPU"]),
     room("ControlPlaneAPI", ["UsageRecord"]),
     tests(of: "LinuxKit", ["CLinux", "Effects", system, logging]),
     tests(of: "Init", ["LinuxKit"]),
@@ -77,7 +79,7 @@ var targets: [Target] = [
     ),
     tests(of: "Settings", ["LinuxKit"]),
     tests(of: "Storage", ["LinuxKit", "CLinux", system], exclude: ["Fixtures"]),
-    tests(of: "Catalog", ["LinuxKit", "Storage", system]),
+    tests(of: "Catalog", ["LinuxKit"], exclude: ["Truth"]),
     tests(of: "AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
     tests(of: "Limits", ["LinuxKit"]),
     tests(of: "Warnings"),
@@ -88,6 +90,8 @@ var targets: [Target] = [
     tests(of: "UsageRecord"),
     tests(of: "Metering", ["Effects", "UsageRecord"]),
     tests(of: "Ledger", ["UsageRecord"]),
+    tests(of: "Telemetry", ["GPU"], exclude: ["Golden", "requirements.txt", "test_exports.py"]),
+    tests(of: "GPUView", ["GPU"], exclude: ["Golden"]),
     tests(of: "ControlPlaneAPI", ["UsageRecord"]),
     // For Benchmarks/measure-walk only; not installed.
     .executableTarget(
@@ -126,7 +130,7 @@ if !light {
             "AgentService",
             [
                 "CLinux", "Effects", "LinuxKit", "Settings", "Storage", "Catalog", "AtRisk", "Limits", "Warnings",
-                "Environment", "Boot", "GPU",
+                "Environment", "Boot", "GPU", "Telemetry",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", lifecycle,
                 unixSignals, logging, nioCore, nioPosix,
             ]),
@@ -134,7 +138,7 @@ if !light {
             "packet-agent",
             [
                 "CLinux", "Effects", "LinuxKit", "Init", "Settings", "Storage", "Catalog", "AtRisk", "Limits",
-                "Warnings", "Environment", "Transfer", "Boot", "GPU",
+                "Warnings", "Environment", "Transfer", "Boot", "GPU", "GPUView",
                 "UsageRecord", "Metering", "ControlPlaneAPI", "Delivery", "LocalAPI", "Doctor", "AgentService",
                 arguments,
                 logging, system,

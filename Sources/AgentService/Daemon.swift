@@ -82,6 +82,9 @@ public final class Daemon: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         try startThreads()
         let server = try await LocalServer.start(path: paths.socket, group: group) { [self] in answer($0) }
+        let metrics = await MetricsServer.start(
+            configuration.metrics, version: version, group: group, clock: clock, logger: logger
+        ) { [self] in sampler.withLock { $0 }?.snapshot }
         var client: ControlPlaneClient?
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
         if configuration.controlPlane.url.isEmpty || configuration.controlPlane.podUID.isEmpty {
@@ -123,6 +126,7 @@ public final class Daemon: Sendable {
         Systemd.notify("STOPPING=1")
         volumes.stop(self.configuration)
         await client?.shutdown()
+        await metrics?.stop()
         await server.stop()
         // Threads that wait for a driver or a disk that does not answer would hold exit(3) up; nothing is left to do.
         logger.info("stopped")
@@ -258,7 +262,7 @@ public final class Daemon: Sendable {
         func run() async throws {
             try? await gracefulShutdown()
             let sampler = daemon.sampler.withLock { $0 }
-            let isStopped = await Blocking.run(name: "gpu-stop") { sampler?.stop(milliseconds: 1000) }
+            let isStopped = await Blocking.run(name: "gpu-stop") { sampler?.stop(milliseconds: 2000) }
             if isStopped == false { daemon.logger.warning("NVML does not let go; its thread is left behind") }
             if daemon.configuration.metering.enabled { await daemon.meter.close() }
         }

@@ -54,6 +54,10 @@ public enum FactsGatherer {
             facts.plan = plan
             facts.tools = tools(session, facts.user, view)
             (facts.environmentFile, facts.profileFile) = files(plan, configuration)
+            for volume in view.storage.volumes where [.missing, .stuck].contains(volume.state) {
+                facts.usersOfGoneVolumes[volume.mountPoint.jsonText] = VolumeUsers(of: volume.mountPoint).find(
+                    excluding: getpid())
+            }
             if sizes == .measured { facts.atRisk = view.atRisk() }
         } catch {
             facts.storageFailure = error.description
@@ -108,6 +112,7 @@ public enum FactsGatherer {
     public static func readGPUs(_ settings: AgentConfiguration.GPU) -> GPUSnapshot? {
         var options = GPUSampler.Options()
         options.libraryPath = settings.library
+        options.watchesEvents = false
         guard let bell = try? Bell(), let sampler = try? GPUSampler(options, onTick: { _ in bell.ring() }),
             (try? sampler.start()) != nil
         else { return nil }
@@ -132,7 +137,9 @@ public enum FactsGatherer {
     ) -> [Facts.ToolPath] {
         let context = ResolutionContext(
             environment: session ?? PodFacts.containerEnvironment(), home: user.home,
-            workingDirectory: view.storage.options.workingDirectory.jsonText, uid: user.uid)
+            workingDirectory: view.storage.options.workingDirectory.jsonText, uid: user.uid,
+            // A tool's rule may ask for files on a volume that does not answer.
+            files: LocalFiles(uid: user.uid, mayTouch: view.storage.answersAtOnce))
         return Catalog.tools.compactMap { tool in
             guard let path = tool.resolve(context), path.hasPrefix("/"),
                 let found = try? view.storage.path(BytePath(path))

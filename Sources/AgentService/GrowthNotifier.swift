@@ -44,7 +44,8 @@ final class GrowthNotifier: Sendable {
         var found: Set<String> = []
         for user in PodFacts.users(passwd: (try? LocalFile.readText("/etc/passwd")) ?? "") {
             let context = ResolutionContext(
-                environment: PodFacts.containerEnvironment(), home: user.home, workingDirectory: "/", uid: user.uid)
+                environment: PodFacts.containerEnvironment(), home: user.home, workingDirectory: "/", uid: user.uid,
+                files: LocalFiles(uid: user.uid, mayTouch: storage.answersAtOnce))
             for tool in Catalog.tools {
                 guard let path = tool.resolve(context), path.hasPrefix("/"), !found.contains(path),
                     let known = try? storage.path(BytePath(path)), known.classification.lifetime.isLostWithPod,

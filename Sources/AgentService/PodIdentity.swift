@@ -32,6 +32,13 @@ public struct PodIdentity: Sendable {
         }
     }
 
+    /// This host's name (gethostname(2)); in a Kubernetes pod the pod's name.
+    static let hostName: String = {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }()
+
     /// Volumes that configuration or control plane name.
     func expectedVolumes(_ configuration: AgentConfiguration) -> [ExpectedVolume] {
         var expected = configuration.storage.volumes.map {

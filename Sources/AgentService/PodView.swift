@@ -135,4 +135,9 @@ extension StorageFacts {
     var localRootSpace: ContainerLimits.Use? {
         table.root.map(FilesystemKind.mayHang) == false ? ContainerLimits.space(of: "/") : nil
     }
+
+    /// Whether an absolute path is on a file system that always answers: neither a network nor a FUSE file system.
+    var answersAtOnce: @Sendable (String) -> Bool {
+        { path in (try? self.path(BytePath(path)))?.mount.map(FilesystemKind.mayHang) == false }
+    }
 }

@@ -132,17 +132,11 @@ final class VolumeWatch: Sendable {
             limit == 0 ? nil : VolumeLease.Space(usedBytes: $0, limitBytes: limit)
         }
         return VolumeLease(
-            pod: uid.isEmpty ? Self.hostName() : uid, start: start, startedAt: startedAt,
+            pod: uid.isEmpty ? PodIdentity.hostName : uid, start: start, startedAt: startedAt,
             renewedAt: VolumeWatch.now(), ended: ended, memory: memory, ephemeral: ephemeral,
             disk: disk.map { VolumeLease.Space(usedBytes: $0.used, limitBytes: $0.limit) })
     }
 
     /// RFC 3339 in UTC. Not by Foundation's formatters: they would bring their calendars into the daemon's memory.
     private static func now() -> String { Timestamp(milliseconds: Int64(time(nil)) * 1000).description }
-
-    private static func hostName() -> String {
-        var name = [CChar](repeating: 0, count: 256)
-        guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
-        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
 }

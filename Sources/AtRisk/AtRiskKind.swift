@@ -55,15 +55,14 @@ public struct KnownLocation: Sendable, Equatable {
         self.title = title
     }
 
-    /// Where tools keep data for each home directory: what the catalog knows, and credentials that are no tool's data.
+    /// Where the tools of the catalog keep data for each home directory.
     ///
     /// - Parameters:
     ///   - homes: home directories.
     ///   - environment: the variables that move the places of the first home; no variables give the tools' own defaults.
     public static func defaults(homes: [BytePath], environment: [String: String] = [:]) -> [KnownLocation] {
         homes.flatMap { home in
-            credentials(home) + tools(home, [:])
-                + (home == homes.first && !environment.isEmpty ? tools(home, environment) : [])
+            tools(home, [:]) + (home == homes.first && !environment.isEmpty ? tools(home, environment) : [])
         }
     }
 
@@ -72,36 +71,17 @@ public struct KnownLocation: Sendable, Equatable {
         var environment = environment
         environment["HOME"] = text
         // Nothing is read: a home directory may lie on a file system that does not answer.
-        let context = ResolutionContext(
-            environment: environment, home: text, readFile: { _ in nil }, isWritableDirectory: { _ in false })
+        let context = ResolutionContext(environment: environment, home: text, files: NoFiles())
+        var found: Set<BytePath> = []
         return Catalog.tools.compactMap { tool in
             guard let kind = AtRiskKind(rawValue: tool.kind), kind != .other, let path = tool.resolve(context) else {
                 return nil
             }
             let place = BytePath(path)
-            // A place that holds everybody's files says nothing about any of them.
-            guard place.components.count > 1, !home.isWithin(place) else { return nil }
+            // A place that holds everybody's files says nothing about any of them; of tools that share one the first counts.
+            guard place.components.count > 1, !home.isWithin(place), found.insert(place).inserted else { return nil }
             // What is not a repository in the hub's home is its bookkeeping.
             return KnownLocation(kind: kind == .hubRepository ? .modelCache : kind, path: place, title: tool.title)
         }
-    }
-
-    private static func credentials(_ home: BytePath) -> [KnownLocation] {
-        [
-            (".ssh", "SSH keys"), (".netrc", ".netrc"), (".git-credentials", "git credentials"),
-            (".aws", "AWS credentials"), (".config/gcloud", "Google Cloud credentials"),
-            (".azure", "Azure credentials"),
-            (".kaggle", "Kaggle token"), (".pypirc", "PyPI token"), (".docker/config.json", "registry credentials"),
-            (".config/gh", "GitHub token"), (".kube/config", "Kubernetes credentials"),
-            (".pgpass", "PostgreSQL passwords"),
-            (".gnupg", "GnuPG keys"), (".cache/huggingface/stored_tokens", "Hugging Face tokens"),
-            (".huggingface", "Hugging Face token"),
-        ].map { KnownLocation(kind: .secret, path: home.appending($0.0), title: $0.1) }
-            + [
-                // Of tools that the catalog does not set a variable for.
-                (AtRiskKind.compileCache, ".nv/ComputeCache", "CUDA kernels"),
-                (.compileCache, ".cache/torch_extensions", "PyTorch extensions"),
-                (.modelCache, ".cache/whisper", "Whisper models"), (.modelCache, ".cache/clip", "CLIP models"),
-            ].map { KnownLocation(kind: $0.0, path: home.appending($0.1), title: $0.2) }
     }
 }

@@ -77,7 +77,7 @@ struct Grouping {
         }.map { components[...$0].reduce(BytePath.root) { $0.appending($1) } }
         return Context(
             directory: directory,
-            whole: hub(directory) ?? place(directory) ?? environment(around) ?? checkpoints(directory),
+            whole: hub(directory) ?? place(directory, around) ?? environment(around) ?? checkpoints(directory),
             site: site, rest: repository ?? other(directory, home), repository: repository, home: home,
             files: files[directory] ?? [:])
     }
@@ -86,7 +86,7 @@ struct Grouping {
     func key(for name: ArraySlice<UInt8>, in context: Context) -> Key {
         // A file with a place of its own, such as a token, lies deeper than the place around it.
         if !context.files.isEmpty, let place = context.files[Array(name)] {
-            return Key(place.kind, place.path, place.title)
+            return settings(place) ?? Key(place.kind, place.path, place.title)
         }
         return context.whole ?? package(name, context) ?? secret(name, context) ?? data(name, context.directory)
             ?? context.repository ?? notebook(name, context.directory) ?? dotfile(name, context) ?? context.rest
@@ -109,8 +109,13 @@ struct Grouping {
         return nil
     }
 
-    private func place(_ directory: BytePath) -> Key? {
+    private func place(_ directory: BytePath, _ around: [BytePath]) -> Key? {
         guard let place = places.first(where: { directory.isWithin($0.path) }) else { return nil }
+        // Where a tool keeps environments each of them is a group.
+        if place.kind == .virtualEnvironment || place.kind == .conda, let environment = environment(around) {
+            return environment
+        }
+        if let settings = settings(place) { return settings }
         if place.kind == .preparedDatasets {
             // One group a dataset: the first directory below the cache.
             let names = directory.components
@@ -121,6 +126,14 @@ struct Grouping {
             }
         }
         return Key(place.kind, place.path, place.title)
+    }
+
+    /// All settings of a home directory are one group, wherever in it they lie.
+    private func settings(_ place: KnownLocation) -> Key? {
+        guard place.kind == .dotfile,
+            let home = homes.filter({ place.path.isWithin($0) }).max(by: { $0.bytes.count < $1.bytes.count })
+        else { return nil }
+        return Key(.dotfile, home, "settings in \(home)")
     }
 
     private func environment(_ around: [BytePath]) -> Key? {

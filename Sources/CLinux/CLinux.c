@@ -94,6 +94,14 @@ int clinux_terminal_columns(int descriptor) {
     return size.ws_col;
 }
 
+int clinux_terminal_size(int descriptor, int *columns, int *rows) {
+    struct winsize size;
+    if (ioctl(descriptor, TIOCGWINSZ, &size) < 0) return -errno;
+    *columns = size.ws_col;
+    *rows = size.ws_row;
+    return 0;
+}
+
 int clinux_getrandom(void *buffer, size_t count) {
     unsigned char *next = buffer;
     while (count > 0) {

@@ -178,3 +178,24 @@ SIZE(nvmlGpmSupport_t, 8);
 AT(nvmlGpmSupport_t, isSupportedDevice, 4);
 
 SIZE(nvmlConfComputeMemSizeInfo_t, 16);
+
+SIZE(nvmlGpmMetric_t, 40);
+AT(nvmlGpmMetric_t, nvmlReturn, 4);
+AT(nvmlGpmMetric_t, value, 8);
+AT(nvmlGpmMetric_t, metricInfo, 16);
+SIZE(nvmlGpmMetricsGet_t, 24 + 40 * 477);
+AT(nvmlGpmMetricsGet_t, numMetrics, 4);
+AT(nvmlGpmMetricsGet_t, sample1, 8);
+AT(nvmlGpmMetricsGet_t, sample2, 16);
+AT(nvmlGpmMetricsGet_t, metrics, 24);
+
+SIZE(nvmlGridLicenseExpiry_t, 16);
+SIZE(nvmlGridLicensableFeature_t, 284);
+AT(nvmlGridLicensableFeature_t, featureState, 4);
+AT(nvmlGridLicensableFeature_t, licenseInfo, 8);
+AT(nvmlGridLicensableFeature_t, productName, 136);
+AT(nvmlGridLicensableFeature_t, featureEnabled, 264);
+AT(nvmlGridLicensableFeature_t, licenseExpiry, 268);
+SIZE(nvmlGridLicensableFeatures_t, 860);
+AT(nvmlGridLicensableFeatures_t, licensableFeaturesCount, 4);
+AT(nvmlGridLicensableFeatures_t, gridLicensableFeatures, 8);

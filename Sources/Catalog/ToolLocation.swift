@@ -20,7 +20,8 @@ public struct ToolLocation: Sendable {
     public let id: String
     /// The name for people.
     public let title: String
-    /// What the data is, in the words of the report on data at risk: `hf-hub`, `hf-datasets`, `pip-cache`, `secret`, ...
+    /// What the data is, in the words of the report on data at risk: `hf-hub`, `hf-datasets`, `pip-cache`, `secret`, ...;
+    /// `other` for what cannot be told by its place alone.
     public let kind: String
     /// Where the data should live.
     public let placement: Placement
@@ -28,6 +29,8 @@ public struct ToolLocation: Sendable {
     public let variables: [String]
     /// Where it goes on a volume, relative to the volume's root; nil when it does not belong there.
     public let volumeSubdirectory: String?
+    /// True when the agent never sets the variable although it would move the data: ``note`` says why.
+    public let isLeftUnset: Bool
     /// True when the tool falls back to its default unless the directory exists, so that somebody must create it.
     public let mustExist: Bool
     /// The id of the location in which this one lies unless it is moved by itself; `huggingface-home` for the hub cache.
@@ -39,9 +42,9 @@ public struct ToolLocation: Sendable {
 
     /// Describes a location.
     public init(
-        id: String, title: String, kind: String, placement: Placement, variables: [String],
-        volumeSubdirectory: String? = nil,
-        mustExist: Bool = false, parent: String? = nil, note: String,
+        id: String, title: String, kind: String, placement: Placement, variables: [String] = [],
+        volumeSubdirectory: String? = nil, isLeftUnset: Bool = false, mustExist: Bool = false, parent: String? = nil,
+        note: String,
         resolve: @escaping @Sendable (ResolutionContext) -> String?
     ) {
         self.id = id
@@ -50,20 +53,10 @@ public struct ToolLocation: Sendable {
         self.placement = placement
         self.variables = variables
         self.volumeSubdirectory = volumeSubdirectory
+        self.isLeftUnset = isLeftUnset
         self.mustExist = mustExist
         self.parent = parent
         self.note = note
         self.resolve = resolve
     }
-}
-
-/// Every tool that the agent knows.
-public enum Catalog {
-    /// The one list in which a tool is registered; the order is the order in which variables are shown and written.
-    public static let tools: [ToolLocation] =
-        HuggingFace.locations + PythonInstallers.locations + Conda.locations + Torch.locations + CompileCaches.locations
-        + ModelStores.locations + DataStores.locations + WeightsAndBiases.locations + Jupyter.locations
-
-    /// The location with this id.
-    public static func tool(_ id: String) -> ToolLocation? { tools.first { $0.id == id } }
 }

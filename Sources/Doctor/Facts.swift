@@ -112,6 +112,8 @@ public struct Facts: Sendable {
     public var examinations: [String: Examination] = [:]
     /// Which volume the control plane says is mounted, and where; nil when it says nothing.
     public var expectedVolume: (mountPoint: String, attachment: VolumeAttachment)?
+    /// Processes that rely on a volume which is gone or does not answer, by mount point.
+    public var usersOfGoneVolumes: [String: [VolumeUser]] = [:]
     /// What the container uses of its limits; nil when not read.
     public var limits: ContainerLimits?
     /// Where the writable layer is.

@@ -48,8 +48,9 @@ public struct Screen {
                 TerminalText.escape("\(group.title)  \(group.path)"), first: "  \(padding)\(size)  ",
                 rest: String(repeating: " ", count: 14))
         }
-        if report.groups.count > 8 {
-            lines.append("  and \(report.groups.count - 8) more: packet-agent at-risk")
+        if report.groups.count > 8 { lines.append("              and \(report.groups.count - 8) more") }
+        if report.groups.contains(where: { $0.fix != nil }) {
+            lines.append("  \(arrow) packet-agent at-risk   " + paint("says how to save each", .dim))
         }
         return lines
     }

@@ -108,8 +108,8 @@ public struct EnvironmentPlan: Sendable, Equatable {
         public var pythonPath = PythonPathRule.auto
         /// Whether data written at an absolute path survives the pod.
         public var isPersistent: @Sendable (String) -> Bool
-        /// Reads configuration files of tools; nil when a file cannot be read or lies on a network file system.
-        public var readFile: @Sendable (String) -> String?
+        /// The files that rules of tools may look at: not those on a volume, which can hang.
+        public var files: any FileView
         /// The target of a symbolic link; nil where there is none, or below a network file system.
         public var linkTarget: @Sendable (String) -> String?
 
@@ -117,13 +117,12 @@ public struct EnvironmentPlan: Sendable, Equatable {
         public init(
             volume: Volume? = nil, container: [String: String] = [:],
             isPersistent: @escaping @Sendable (String) -> Bool,
-            readFile: (@Sendable (String) -> String?)? = nil
+            files: (any FileView)? = nil
         ) {
             self.volume = volume
             self.container = container
             self.isPersistent = isPersistent
-            // What we put into the tools' files ourselves decides nothing.
-            self.readFile = readFile ?? { isPersistent($0) ? nil : LocalText.othersText($0) }
+            self.files = files ?? FilesOfOthers(files: LocalFiles { !isPersistent($0) })
             linkTarget = { path in
                 if isPersistent(AtomicFile.parent(of: path)) { return nil }
                 return (try? LocalFile.linkTarget(path)).map { String(decoding: $0, as: UTF8.self) }

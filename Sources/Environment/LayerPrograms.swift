@@ -94,11 +94,14 @@ struct SystemdManagerEnvironment {
         let before = (LocalText.read(file) ?? []).split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
         var left: [LeftAlone] = []
         do throws(LinuxError) {
-            let shown = try run(["show-environment"])
+            let shown = try run(["show-environment"]).split(separator: "\n")
             var wanted: [String] = []
             for variable in variables where ShellQuoting.systemd(variable.value.utf8) != nil {
-                let isThere = shown.split(separator: "\n").contains { $0.hasPrefix(variable.name + "=") }
-                let isOurs = before.contains { $0.hasPrefix(variable.name + "=") }
+                let isThere = shown.contains { $0.hasPrefix(variable.name + "=") }
+                // Our generator may have set it when the manager started.
+                let isOurs =
+                    before.contains { $0.hasPrefix(variable.name + "=") }
+                    || shown.contains { $0 == "\(variable.name)=\(variable.value)" }
                 if isThere && !isOurs && variable.replaces == nil {
                     left.append(LeftAlone("\(variable.name) in systemd's manager", "it has a value already"))
                 } else {
@@ -110,6 +113,13 @@ struct SystemdManagerEnvironment {
             if !before.isEmpty { _ = try run(["unset-environment"] + before) }
             try AtomicFile.write(wanted.flatMap { Array($0.utf8) + [0] }, to: file, mode: 0o600)
             if !wanted.isEmpty { _ = try run(["set-environment"] + wanted) }
+            // What a generator printed at the last reload is not unset by that; at the next one ours prints nothing.
+            let gone = before.filter { !wanted.contains($0) }
+            if !gone.isEmpty,
+                try run(["show-environment"]).split(separator: "\n").contains(where: { gone.contains(String($0)) })
+            {
+                _ = try run(["daemon-reload"])
+            }
         } catch {
             left.append(FileChanger.left("systemd's manager", error))
         }

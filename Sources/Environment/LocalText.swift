@@ -17,11 +17,6 @@ enum LocalText {
         contents.flatMap { MarkedBlock.remove(from: $0) ?? $0 } ?? []
     }
 
-    /// The text of a file of at most 1 MiB without our block; nil when it cannot be read.
-    static func othersText(_ path: String) -> String? {
-        read(path, limit: 1 << 20).map { String(decoding: othersBytes($0), as: UTF8.self) }
-    }
-
     /// The lines of a text without our block, which is judged by itself.
     static func othersLines(_ contents: [UInt8]?) -> [String] {
         String(decoding: othersBytes(contents), as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)

@@ -15,7 +15,6 @@ struct Planner {
         ),
         ("PIP_TARGET", "it breaks source builds, upgrades and uninstalls with the pip of current distributions"),
         ("PIP_USER", "it makes every pip install in a virtual environment fail"),
-        ("PYTHONUSERBASE", "packages of different interpreters would mix, and imports would read from the network"),
         ("TMPDIR", "temporary files belong on local disk"),
     ]
 
@@ -30,18 +29,19 @@ struct Planner {
         self.facts = facts
         self.tools = tools
         context = ResolutionContext(
-            environment: facts.container, home: facts.container["HOME"] ?? "/root", readFile: facts.readFile,
-            isWritableDirectory: { !facts.isPersistent($0) && ResolutionContext.localDirectory($0) })
+            environment: facts.container, home: facts.container["HOME"] ?? "/root", files: facts.files)
     }
 
     mutating func decide() {
         for tool in tools {
-            guard let name = tool.variables.first else { continue }
+            guard let name = tool.variables.first, !isPersonal(tool) else { continue }
             guard let volume = facts.volume else {
                 skip(name, facts.noVolumeReason)
                 continue
             }
-            if tool.placement == .direct, let subdirectory = tool.volumeSubdirectory {
+            if tool.isLeftUnset {
+                skip(name, tool.note)
+            } else if tool.placement == .direct, let subdirectory = tool.volumeSubdirectory {
                 decide(tool, name: name, value: volume.mountPoint + "/" + subdirectory)
             } else if let rule = Self.privatePlaces[tool.id] {
                 decidePrivate(tool, name: name, rule, volume: volume)
@@ -52,6 +52,9 @@ struct Planner {
         decidePythonPath()
         decideBashEnvironment()
         for (name, reason) in Self.never { skip(name, reason) }
+        // Two places of one tool may hang on one variable.
+        let set = Set(plan.variables.map(\.name) + plan.userVariables.map(\.name))
+        plan.skipped.removeAll { set.contains($0.name) }
         plan.volume = facts.volume
         plan.users = facts.users
         plan.pythons = facts.pythons
@@ -61,6 +64,11 @@ struct Planner {
                     for: version, in: volume.mountPoint + "/pip-packages")
             }
         }
+    }
+
+    /// Keys, tokens and settings have places of their own, whatever their variables say; nobody expects them in this plan.
+    private func isPersonal(_ tool: ToolLocation) -> Bool {
+        (tool.placement == .secret || tool.kind == "dotfile") && Self.privatePlaces[tool.id] == nil
     }
 
     private mutating func skip(_ name: String, _ reason: String) {
@@ -116,7 +124,7 @@ struct Planner {
             own.environment["HOME"] = user.home
             own.home = user.home
             var bare = own
-            bare.readFile = { _ in nil }
+            bare.files = FilesWithoutText(files: facts.files)
             if let path = tool.resolve(own), path != tool.resolve(bare) { return path }
         }
         return nil
@@ -127,11 +135,10 @@ struct Planner {
     private mutating func link(_ tool: ToolLocation, to value: String) {
         guard let subdirectory = tool.volumeSubdirectory else { return }
         plan.directories.append(.shared(subdirectory))
-        guard !tools.contains(where: { $0.parent == tool.id }) else { return }
+        guard !tools.contains(where: { $0.parent == tool.id && !$0.isLeftUnset }) else { return }
         for user in facts.users where !facts.isPersistent(user.home) {
             let context = ResolutionContext(
-                environment: ["HOME": user.home], home: user.home, uid: user.uid, readFile: { _ in nil },
-                isWritableDirectory: { _ in false })
+                environment: ["HOME": user.home], home: user.home, uid: user.uid, files: NoFiles())
             guard let path = tool.resolve(context), path.hasPrefix(user.home + "/"), !survives(path, without: value)
             else {
                 continue
@@ -149,7 +156,7 @@ struct Planner {
     private func misreading(_ tool: ToolLocation, name: String, value: String) -> String? {
         var after = context
         after.environment[name] = value
-        after.isWritableDirectory = { $0 == value }
+        after.files = FilesWithDirectory(files: facts.files, path: value)
         let path = tool.resolve(after)
         let expected = after.expectedForm(of: value)
         if let path, path == expected || path.hasPrefix(expected + "/") { return nil }

@@ -6,19 +6,9 @@ public enum PodFacts {
     /// The PATH of a container whose configuration sets none (the default of container runtimes).
     public static let defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-    /// PID 1's environment as it was at its start (proc(5)); empty when it may not be read.
-    ///
-    /// Entries that are not UTF-8 are repaired: they are compared and shown, never passed on as bytes.
+    /// PID 1's environment as it was at its start; empty when it may not be read.
     public static func containerEnvironment(proc: String = "/proc") -> [String: String] {
-        guard let bytes = try? LocalFile.read(proc + "/1/environ", limit: 4 << 20) else { return [:] }
-        var environment: [String: String] = [:]
-        for entry in bytes.split(separator: 0) {
-            guard let equals = entry.firstIndex(of: UInt8(ascii: "=")), equals > entry.startIndex else { continue }
-            let name = String(decoding: entry[..<equals], as: UTF8.self)
-            // The first of two equal names is the one that getenv(3) finds.
-            if environment[name] == nil { environment[name] = String(decoding: entry[(equals + 1)...], as: UTF8.self) }
-        }
-        return environment
+        (try? ProcessEnvironment.of(1, proc: proc)) ?? [:]
     }
 
     /// Root and the people in the text of /etc/passwd: user ids 1000 to 59999 (login.defs(5)) with an absolute home.

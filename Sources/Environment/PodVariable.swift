@@ -1,3 +1,5 @@
+import Catalog
+
 /// A variable for the pod specification: set there it reaches every process, `kubectl exec` and kernels included.
 public struct PodVariable: Codable, Sendable, Equatable {
     /// The variable's name.
@@ -27,7 +29,7 @@ public struct PodVariable: Codable, Sendable, Equatable {
     public static func all(volumeName: String, mountPoint: String) -> [PodVariable] {
         let facts = EnvironmentPlan.Facts(
             volume: .init(name: volumeName, mountPoint: mountPoint),
-            isPersistent: { $0 == mountPoint || $0.hasPrefix(mountPoint + "/") }, readFile: { _ in nil })
+            isPersistent: { $0 == mountPoint || $0.hasPrefix(mountPoint + "/") }, files: NoFiles())
         return all(EnvironmentPlan.make(facts), environmentFile: EnvironmentApply().environmentFile)
     }
 

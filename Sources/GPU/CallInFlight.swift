@@ -1,15 +1,17 @@
 import Synchronization
 
-/// The NVML call that the sampling thread is in right now. Written by that thread, read by any.
+/// The NVML call that a thread is in right now. Written by that thread, read by any.
 ///
 /// A driver call can block for minutes and cannot be interrupted, so a reader must be able to tell without asking it.
 final class CallInFlight: Sendable {
     /// The functions the agent calls.
     enum Function: UInt8, CaseIterable {
         case none, load, initialize, shutdown, driverVersion, nvmlVersion, cudaVersion, count, handleByIndex, uuid
-        case name, pciInfo, migMode, migCount, migHandle, gpuInstanceID, computeInstanceID, memory, utilization
-        case fields, power, energy, temperature, clock, clockReasons, eventSetCreate, eventTypes
-        case registerEvents, eventWait, eventSetFree
+        case name, pciInfo, vbiosVersion, minorNumber, migMode, migCount, migHandle, gpuInstanceID, computeInstanceID
+        case memory, utilization, samples, fields, power, energy, temperature, clock, clockReasons
+        case encoder, decoder, powerLimit, pcieGeneration, pcieWidth, fabric, virtualization, licence, processes
+        case profilingSupport, profilingAllocate, profilingFree, profilingSample, profilingMetrics
+        case eventSetCreate, eventTypes, registerEvents, eventSetFree
     }
 
     private let since = Atomic<UInt64>(0)

@@ -2,12 +2,12 @@ import CNVML
 
 /// One GPU or MIG instance as a session knows it, and how it is read.
 ///
-/// Six calls per tick, and one more in every ``memoryClockEvery``th. A call that the device does not support or
-/// refuses is not made again until the next enumeration.
-struct DeviceReader {
+/// Six calls a tick at most: memory, load, one batch of fields, two for profiling, and by turns what need not be looked at
+/// every second. A call that the device does not support or refuses is not made again until the next enumeration.
+final class DeviceReader {
     /// The readings that may be missing.
     struct Readings: OptionSet {
-        let rawValue: UInt16
+        let rawValue: UInt32
         static let memory = Readings(rawValue: 1)
         static let utilization = Readings(rawValue: 2)
         static let fields = Readings(rawValue: 4)
@@ -17,32 +17,72 @@ struct DeviceReader {
         static let smClock = Readings(rawValue: 64)
         static let memoryClock = Readings(rawValue: 128)
         static let clockReasons = Readings(rawValue: 256)
+        static let samples = Readings(rawValue: 512)
+        static let memorySamples = Readings(rawValue: 1024)
+        static let profiling = Readings(rawValue: 2048)
+        static let encoder = Readings(rawValue: 4096)
+        static let decoder = Readings(rawValue: 8192)
+        static let powerLimit = Readings(rawValue: 16384)
+        static let pcieGeneration = Readings(rawValue: 1 << 15)
+        static let pcieWidth = Readings(rawValue: 1 << 16)
+        static let fabric = Readings(rawValue: 1 << 17)
+        static let licence = Readings(rawValue: 1 << 18)
+        static let compute = Readings(rawValue: 1 << 19)
+        static let graphics = Readings(rawValue: 1 << 20)
+        static let mps = Readings(rawValue: 1 << 21)
     }
 
-    static let memoryClockEvery: UInt64 = 10
-
-    /// Read in one call: energy, average power, uncorrected ECC errors since driver load, recovery action. These
-    /// identifiers mean the same in every driver that has them; others do not (199, 200, 251 to 273).
-    static let fieldIDs = [
-        NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION, NVML_FI_DEV_POWER_AVERAGE, NVML_FI_DEV_ECC_DBE_VOL_TOTAL,
-        NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,
-    ]
+    /// The most NVML calls for one device in a tick that is not a slow one.
+    static let callBudget: UInt64 = 6
 
     /// What the device is.
-    var device: GPUDevice
+    let device: GPUDevice
     /// NVML's handle; nil for a GPU that is only remembered. A MIG handle may silently come to mean another instance.
     let handle: nvmlDevice_t?
+    /// For a MIG instance, the handle of its GPU.
+    let parent: nvmlDevice_t?
     /// How it was when last seen; `lost` is kept without asking.
     var state = GPUDeviceState.ok
     /// For a lost GPU, when to look again (CLOCK_BOOTTIME nanoseconds) and how long to wait after that.
     var lookAgain: (at: UInt64, after: UInt64) = (0, 0)
-    private var absent: Readings = []
-    private var denied: Readings = []
-    private var lastMemoryClock: Int?
+    let history: DeviceHistory
+    /// For a GPU that is split, how many instances it may have.
+    var slots: UInt32 = 0
 
-    init(_ device: GPUDevice, _ handle: nvmlDevice_t?) {
+    var absent: Readings = []
+    private var denied: Readings = []
+    private var answered: Readings = []
+    private var turn = 0
+    var isFirst = true
+    private var profiler: Profiler?
+    var isVGPU: Bool?
+    // What was read by turns, or in the last slow tick.
+    private var smClock: Int?
+    private var temperature: Int?
+    private var clockReasons: UInt64?
+    var memoryClock: Int?
+    var details: GPUDetails?
+
+    init(_ device: GPUDevice, _ handle: nvmlDevice_t?, parent: nvmlDevice_t? = nil, _ history: DeviceHistory) {
         self.device = device
         self.handle = handle
+        self.parent = parent
+        self.history = history
+    }
+
+    /// A new enumeration found the device again: what it refused is asked for once more.
+    func renew() {
+        state = .ok
+        lookAgain = (0, 0)
+        absent = []
+        denied = []
+        isVGPU = nil
+    }
+
+    /// Gives back what NVML allocated for this device.
+    func close(_ library: NVMLLibrary) {
+        profiler?.close(library)
+        profiler = nil
     }
 
     /// What a visit found out beyond the sample.
@@ -51,66 +91,96 @@ struct DeviceReader {
         var session: NVMLFailure?
         /// The handle is stale, or means another instance now.
         var isStale = false
+        /// What was supported is not any more, or the other way round: the GPU may have been split.
+        var hasChanged = false
     }
 
-    /// Reads the device once.
-    mutating func read(
-        _ library: NVMLLibrary, _ fields: UnsafeMutableBufferPointer<nvmlFieldValue_t>, tick: UInt64, now: () -> UInt64
-    ) -> (GPUSample, Findings) {
-        guard let handle else {
-            return (GPUSample(uuid: device.uuid, boottime: now(), state: state), Findings())
-        }
-        var visit = Visit()
-        var sample = GPUSample(uuid: device.uuid, boottime: 0, state: .ok)
-        if device.parentUUID != nil {
-            // Handles of MIG instances are reused for others: ask who it is, each time.
-            switch library.uuid(handle) {
-            case .success(let uuid) where uuid != device.uuid: visit.findings.isStale = true
-            case .success: break
-            case .failure(let failure): note(failure, [], &visit)
-            }
-        }
-        if !visit.isOver { readMemory(library, handle, &sample, &visit) }
-        // A MIG instance has no other readings, and its GPU's are not its own.
-        if device.parentUUID == nil {
-            readLoad(library, handle, &sample, &visit)
-            readFields(library, handle, fields, &sample, &visit)
-            readClocks(library, handle, tick, &sample, &visit)
-        }
-        if visit.state == .ok && !visit.succeeded && !denied.isEmpty { visit.state = .noPermission }
-        if visit.findings.isStale { sample = GPUSample(uuid: device.uuid, boottime: 0, state: .error) }
-        state = visit.findings.isStale ? .error : visit.state
-        sample.state = state
-        sample.boottime = now()
-        return (sample, visit.findings)
-    }
-
-    private struct Visit {
+    /// One look at the device, while it lasts.
+    final class Visit {
+        let context: ReadingContext
+        let start: UInt64
         var findings = Findings()
         var state = GPUDeviceState.ok
         var succeeded = false
+        /// The last failure that concerned one reading only.
+        var failure: NVMLFailure?
+        var suspect: [String] = []
+
+        init(context: ReadingContext) {
+            self.context = context
+            start = context.library.calls
+        }
+
         /// One failure of the whole device is enough: the next call could block.
         var isOver: Bool { state != .ok || findings.isStale }
+        var library: NVMLLibrary { context.library }
+        var callsLeft: UInt64 {
+            let made = context.library.calls - start
+            return made < DeviceReader.callBudget ? DeviceReader.callBudget - made : 0
+        }
+    }
+
+    /// Reads the device once.
+    func read(_ context: ReadingContext) -> (GPUSample, Findings) {
+        guard let handle else {
+            return (GPUSample(uuid: device.uuid, boottime: context.now(), state: state), Findings())
+        }
+        let visit = Visit(context: context)
+        var sample = GPUSample(uuid: device.uuid, boottime: 0, state: .ok)
+        if device.parentUUID != nil {
+            // Handles of MIG instances are reused for others: ask who it is, each time.
+            switch context.library.uuid(handle) {
+            case .success(let uuid) where uuid != device.uuid: visit.findings.isStale = true
+            case .success: break
+            case .failure(let failure): note(failure, [], visit)
+            }
+        }
+        readMemory(handle, &sample, visit)
+        if device.parentUUID == nil {
+            readBusy(handle, &sample, visit)
+            readFields(handle, &sample, visit)
+        }
+        readProfiling(handle, &sample, visit)
+        // A MIG instance has no other readings, and its GPU's are not its own.
+        if device.parentUUID == nil { readByTurns(handle, &sample, visit) }
+        if context.isSlow || isFirst { readDetails(handle, sample, visit) }
+        if visit.state == .ok && !visit.succeeded {
+            if let failure = visit.failure {
+                visit.state = .error
+                if failure.sessionState != nil { visit.findings.session = failure }
+            } else if !denied.isEmpty {
+                visit.state = .noPermission
+            }
+        }
+        if visit.findings.isStale { sample = GPUSample(uuid: device.uuid, boottime: 0, state: .error) }
+        state = visit.findings.isStale ? .error : visit.state
+        if state == .ok { complete(&sample) }
+        sample.suspect = visit.suspect.isEmpty ? nil : visit.suspect
+        sample.state = state
+        sample.boottime = context.now()
+        isFirst = false
+        return (sample, visit.findings)
     }
 
     /// Makes one call, unless it is known to be in vain.
-    private mutating func take<Value>(
-        _ reading: Readings, _ visit: inout Visit, _ call: () -> NVMLAnswer<Value>
-    ) -> Value? {
+    func take<Value>(_ reading: Readings, _ visit: Visit, _ call: () -> NVMLAnswer<Value>) -> Value? {
         guard !visit.isOver, !absent.contains(reading) else { return nil }
         switch call() {
         case .success(let value):
             visit.succeeded = true
+            answered.insert(reading)
             return value
         case .failure(let failure):
-            note(failure, reading, &visit)
+            note(failure, reading, visit)
             return nil
         }
     }
 
-    private mutating func note(_ failure: NVMLFailure, _ reading: Readings, _ visit: inout Visit) {
+    func note(_ failure: NVMLFailure, _ reading: Readings, _ visit: Visit) {
         switch failure {
         case .notSupported, .functionNotFound, .deprecated, .versionMismatch:
+            // Once: a value that is gone for good is no reason to look every time.
+            if !reading.isEmpty, answered.remove(reading) != nil { visit.findings.hasChanged = true }
             absent.insert(reading)
         case .noPermission:
             absent.insert(reading)
@@ -118,108 +188,150 @@ struct DeviceReader {
         case .gpuIsLost: visit.state = .lost
         case .resetRequired: visit.state = .resetRequired
         case .invalidArgument:
-            visit.findings.isStale = true
-            visit.state = .error
-        default:
-            if failure.sessionState != nil {
-                visit.findings.session = failure
+            // The handle, or only the argument? A handle that still names this device is not stale.
+            if !reading.isEmpty, let handle, case .success(device.uuid) = visit.library.uuid(handle) {
+                absent.insert(reading)
+            } else {
+                visit.findings.isStale = true
                 visit.state = .error
             }
-        }
-    }
-
-    private mutating func readMemory(
-        _ library: NVMLLibrary, _ handle: nvmlDevice_t, _ sample: inout GPUSample, _ visit: inout Visit
-    ) {
-        guard let memory = take(.memory, &visit, { library.memory(handle) }), memory.total > 0 else { return }
-        let total = memory.total
-        sample.memoryUsedBytes = memory.used <= total ? memory.used : nil
-        sample.memoryFreeBytes = memory.free <= total ? memory.free : nil
-        sample.memoryReservedBytes = memory.reserved.flatMap { $0 <= total ? $0 : nil }
-    }
-
-    private mutating func readLoad(
-        _ library: NVMLLibrary, _ handle: nvmlDevice_t, _ sample: inout GPUSample, _ visit: inout Visit
-    ) {
-        if let load = take(.utilization, &visit, { library.utilization(handle) }) {
-            sample.utilizationGPUPercent = load.gpu <= 100 ? Int(load.gpu) : nil
-            sample.utilizationMemoryPercent = load.memory <= 100 ? Int(load.memory) : nil
-        }
-        if let celsius = take(.temperature, &visit, { library.temperature(handle) }) {
-            sample.temperatureCelsius = Limits.celsius.contains(celsius) ? celsius : nil
-        }
-    }
-
-    private mutating func readFields(
-        _ library: NVMLLibrary, _ handle: nvmlDevice_t, _ fields: UnsafeMutableBufferPointer<nvmlFieldValue_t>,
-        _ sample: inout GPUSample,
-        _ visit: inout Visit
-    ) {
-        for index in fields.indices {
-            fields[index] = nvmlFieldValue_t()
-            fields[index].fieldId = Self.fieldIDs[index]
-            fields[index].nvmlReturn = NVML_ERROR_NOT_SUPPORTED
-        }
-        let answered: Void? = take(.fields, &visit) {
-            library.fields(handle, fields).map { .failure($0) } ?? .success(())
-        }
-        if answered != nil {
-            for field in fields where field.nvmlReturn != NVML_SUCCESS {
-                let failure = NVMLFailure(field.nvmlReturn)
-                if failure == .gpuIsLost || failure == .resetRequired { note(failure, [], &visit) }
+        default:
+            if failure.code != NVML_ERROR_UNKNOWN, failure.sessionState != nil {
+                visit.findings.session = failure
+                visit.state = .error
+            } else {
+                // One value that cannot be had now says nothing about the others.
+                visit.failure = failure
             }
-            sample.energyMillijoules = fields[0].number
-            sample.powerMilliwatts = fields[1].number
-            sample.eccUncorrected = fields[2].number
-            sample.recoveryAction = fields[3].number.flatMap { $0 <= UInt64(UInt16.max) ? Int($0) : nil }
         }
-        if sample.powerMilliwatts == nil {
-            sample.powerMilliwatts = take(.power, &visit) { library.power(handle) }.map { UInt64($0) }
-        }
-        if sample.energyMillijoules == nil {
-            sample.energyMillijoules = take(.energy, &visit) { library.energy(handle) }
-        }
-        if let power = sample.powerMilliwatts, power > Limits.milliwatts { sample.powerMilliwatts = nil }
-        if sample.energyMillijoules == .max { sample.energyMillijoules = nil }
-        if sample.eccUncorrected == .max { sample.eccUncorrected = nil }
     }
 
-    private mutating func readClocks(
-        _ library: NVMLLibrary, _ handle: nvmlDevice_t, _ tick: UInt64, _ sample: inout GPUSample, _ visit: inout Visit
+    private func readMemory(_ handle: nvmlDevice_t, _ sample: inout GPUSample, _ visit: Visit) {
+        guard let memory = take(.memory, visit, { visit.library.memory(handle) }) else { return }
+        let total = memory.total
+        guard total > 0, total != .max, memory.used <= total, memory.free <= total, (memory.reserved ?? 0) <= total
+        else {
+            visit.suspect.append("memory_used_bytes")
+            return
+        }
+        sample.memoryUsedBytes = memory.used
+        sample.memoryFreeBytes = memory.free
+        sample.memoryReservedBytes = memory.reserved
+    }
+
+    /// Utilization from the driver's samples; where it has none, from its last sample period.
+    private func readBusy(_ handle: nvmlDevice_t, _ sample: inout GPUSample, _ visit: Visit) {
+        guard !device.isPartitioned else { return }
+        let context = visit.context
+        if !absent.contains(.samples) {
+            readSamples(handle, NVML_GPU_UTILIZATION_SAMPLES, .samples, \.busy, "utilization_gpu_percent", visit)
+            guard absent.contains(.samples) else { return }
+        }
+        let load = take(.utilization, visit) { visit.library.utilization(handle) }
+        guard !absent.contains(.utilization) else { return }
+        if let load, load.gpu > 100 || load.memory > 100 { visit.suspect.append("utilization_gpu_percent") }
+        history.busy.take(
+            percent: load.map { Double($0.gpu) }, method: .rates, boottime: context.now(), interval: context.interval)
+        history.memoryBusy.take(
+            percent: load.map { Double($0.memory) }, method: .rates, boottime: context.now(), interval: context.interval
+        )
+    }
+
+    private func readSamples(
+        _ handle: nvmlDevice_t, _ type: Int32, _ reading: Readings,
+        _ integrator: ReferenceWritableKeyPath<DeviceHistory, BusyIntegrator>, _ name: String, _ visit: Visit
     ) {
-        if let megahertz = take(.smClock, &visit, { library.clock(handle, NVML_CLOCK_SM) }) {
-            sample.smClockMHz = megahertz <= Limits.megahertz ? Int(megahertz) : nil
+        let buffer = visit.context.samples
+        let lastSeen = history[keyPath: integrator].lastSeen
+        let answer = take(reading, visit) { () -> NVMLAnswer<(count: Int, type: Int32)> in
+            let answer = visit.library.samples(handle, type, since: lastSeen, buffer)
+            // Nothing new since the last look.
+            if case .failure(let failure) = answer, failure == .notFound || failure.code == NVML_ERROR_NO_DATA {
+                return .success((0, NVML_VALUE_TYPE_UNSIGNED_INT))
+            }
+            return answer
         }
-        // Each device in another tick, so that no tick is much longer than the others.
-        if lastMemoryClock == nil || (tick + UInt64(device.index)) % Self.memoryClockEvery == 0 {
-            lastMemoryClock = take(.memoryClock, &visit) { library.clock(handle, NVML_CLOCK_MEM) }
-                .flatMap { $0 <= Limits.megahertz ? Int($0) : nil }
+        guard let answer else { return }
+        let samples = buffer.prefix(answer.count).lazy.map { sample in
+            BusyIntegrator.Sample(at: sample.timeStamp, percent: sample.sampleValue.number(answer.type) ?? 101)
         }
-        sample.clockEventReasons = take(.clockReasons, &visit) { library.clockEventReasons(handle) }
-        if !visit.isOver { sample.memoryClockMHz = lastMemoryClock }
+        if !history[keyPath: integrator].take(samples, boottime: visit.context.now()) { visit.suspect.append(name) }
     }
-}
 
-/// Beyond these a reading is nonsense and counts as absent. No GPU of 2026 comes near.
-private enum Limits {
-    static let milliwatts: UInt64 = 20_000_000
-    static let megahertz: UInt32 = 20_000
-    static let celsius = -60...250
-}
-
-extension nvmlFieldValue_t {
-    /// The value as a whole number that is not negative, by the type the driver says it has; nil when it is none.
-    var number: UInt64? {
-        guard nvmlReturn == NVML_SUCCESS else { return nil }
-        switch valueType {
-        case NVML_VALUE_TYPE_DOUBLE: return value.dVal.isFinite ? UInt64(exactly: value.dVal.rounded()) : nil
-        case NVML_VALUE_TYPE_UNSIGNED_INT: return UInt64(value.uiVal)
-        case NVML_VALUE_TYPE_UNSIGNED_LONG: return UInt64(value.ulVal)
-        case NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: return value.ullVal
-        case NVML_VALUE_TYPE_SIGNED_LONG_LONG: return UInt64(exactly: value.sllVal)
-        case NVML_VALUE_TYPE_SIGNED_INT: return UInt64(exactly: value.siVal)
-        case NVML_VALUE_TYPE_UNSIGNED_SHORT: return UInt64(value.usVal)
-        default: return nil
+    private func readProfiling(_ handle: nvmlDevice_t, _ sample: inout GPUSample, _ visit: Visit) {
+        guard !absent.contains(.profiling), !visit.isOver else { return }
+        if profiler == nil {
+            let instance = device.parentUUID == nil ? nil : device.migGPUInstanceID
+            profiler = take(.profiling, visit) {
+                Profiler.open(visit.library, handle, parent: parent, instance: instance)
+            }
         }
+        guard let profiler else { return }
+        let context = visit.context
+        let answer = take(.profiling, visit) {
+            profiler.look(visit.library, context.metrics, at: context.now())
+        }
+        guard let answer else {
+            if device.parentUUID != nil { addProfiled(nil, context) }
+            return
+        }
+        sample.activity = answer.activity
+        if answer.isSuspect { visit.suspect.append("activity") }
+        if device.parentUUID != nil { addProfiled(answer.activity?.graphicsPercent, context) }
+    }
+
+    /// For a MIG instance the profiling counters are the only sign of work.
+    private func addProfiled(_ percent: Double?, _ context: ReadingContext) {
+        history.busy.take(percent: percent, method: .profiling, boottime: context.now(), interval: context.interval)
+    }
+
+    /// What need not be looked at every second, in turn, as far as the budget goes; everything at first and where ticks
+    /// are rare.
+    private func readByTurns(_ handle: nvmlDevice_t, _ sample: inout GPUSample, _ visit: Visit) {
+        let all = 4
+        let isRare = visit.context.interval > 2_000_000_000
+        for _ in 0..<all {
+            guard isFirst || isRare || visit.context.isSlow || visit.callsLeft > 0 else { return }
+            turn = (turn + 1) % all
+            switch turn {
+            case 0:
+                if let megahertz = take(.smClock, visit, { visit.library.clock(handle, NVML_CLOCK_SM) }) {
+                    smClock = plausible(megahertz, Limits.megahertz, "sm_clock_mhz", visit)
+                }
+            case 1:
+                if let celsius = take(.temperature, visit, { visit.library.temperature(handle) }) {
+                    temperature = Limits.celsius.contains(celsius) ? celsius : nil
+                    if temperature == nil { visit.suspect.append("temperature_celsius") }
+                }
+            case 2:
+                clockReasons = take(.clockReasons, visit) { visit.library.clockEventReasons(handle) }
+            default:
+                // With `rates` they came along with the others.
+                guard !device.isPartitioned, !absent.contains(.samples) else { continue }
+                readSamples(
+                    handle, NVML_MEMORY_UTILIZATION_SAMPLES, .memorySamples, \.memoryBusy, "utilization_memory_percent",
+                    visit)
+            }
+        }
+    }
+
+    func plausible(_ value: UInt32, _ most: UInt32, _ name: String, _ visit: Visit) -> Int? {
+        if value <= most { return Int(value) }
+        visit.suspect.append(name)
+        return nil
+    }
+
+    /// Puts what was read before into the sample of a device that answers.
+    private func complete(_ sample: inout GPUSample) {
+        sample.smClockMHz = smClock
+        sample.temperatureCelsius = temperature
+        sample.clockEventReasons = clockReasons
+        sample.memoryClockMHz = memoryClock
+        sample.details = details
+        sample.busy = history.busy.time
+        sample.memoryBusy = history.memoryBusy.time
+        guard device.parentUUID == nil, !device.isPartitioned else { return }
+        sample.utilizationGPUPercent = history.busy.percent.map { Int($0.rounded()) }
+        sample.utilizationMemoryPercent = history.memoryBusy.percent.map { Int($0.rounded()) }
     }
 }

@@ -1,12 +1,13 @@
 public import Effects
 public import LinuxKit
+import Glibc
 import Synchronization
 
 /// Samples GPUs on one thread of its own and publishes what it saw.
 ///
 /// NVML is initialized once and kept open; where there is no library or driver, it is tried again with growing pauses.
 /// Calls into the driver may block for minutes: readers of ``snapshot`` never wait for them, and see
-/// ``GPUState/unresponsive`` instead. Interval, paths and clock are injected.
+/// ``GPUState/hung`` instead. Interval, paths and clock are injected.
 public final class GPUSampler: Sendable {
     /// How to sample. The defaults are for real use.
     public struct Options: Sendable {
@@ -14,7 +15,7 @@ public final class GPUSampler: Sendable {
         public var libraryPath = "libnvidia-ml.so.1"
         /// Milliseconds between ticks, at least ``GPUSampler/shortestIntervalMilliseconds``.
         public var intervalMilliseconds: UInt64 = 1000
-        /// After so many milliseconds in one call, NVML counts as unresponsive.
+        /// After so many milliseconds in one call, NVML counts as hung.
         public var unresponsiveAfterMilliseconds: UInt64 = 10_000
         /// Milliseconds between looks at which devices there are; a stale handle causes one at once.
         public var enumerationIntervalMilliseconds: UInt64 = 30_000
@@ -24,8 +25,28 @@ public final class GPUSampler: Sendable {
         public var retryLimitMilliseconds: UInt64 = 60_000
         /// Milliseconds before a lost GPU is asked again; doubles each time, sixteenfold at most.
         public var lostRetryMilliseconds: UInt64 = 60_000
+        /// Milliseconds between looks at what changes slowly: health counters, links, processes.
+        public var slowIntervalMilliseconds: UInt64 = 15_000
+        /// Whether the driver's events are waited for, on a thread of its own. Without it NVML is let go at once, which suits
+        /// a single look.
+        public var watchesEvents = true
         /// Where the driver's device files are.
         public var deviceDirectory = "/dev"
+        /// Where the kernel shows processes.
+        public var processDirectory = "/proc"
+        /// Opens a device file for reading and writing and closes it again: 0 or the errno. Tells a device cgroup that
+        /// refuses (EPERM) from a driver that fails.
+        public var probeDevice: @Sendable (_ path: String) -> Int32 = { path in
+            do throws(LinuxError) {
+                _ = try Descriptor(opening: path, O_RDWR)
+                return 0
+            } catch {
+                return error.code
+            }
+        }
+
+        /// The event thread's longest wait, and so how long NVML takes to be let go.
+        var eventWaitMilliseconds: UInt32 = 500
 
         /// The defaults.
         public init() {}
@@ -39,11 +60,11 @@ public final class GPUSampler: Sendable {
     static let stackSize = 256 << 10
 
     private let shared: Shared
-    private let onTick: @Sendable (GPUSnapshot) -> Void
 
     /// Prepares a sampler; ``start()`` makes it run.
     ///
-    /// - Parameter onTick: called on the sampling thread after each tick, whether NVML answered or not. Must not block.
+    /// - Parameter onTick: called after each tick, whether NVML answered or not, by one thread at a time and in order; and
+    ///   in each interval in which NVML hangs, with the state ``GPUState/hung``. Must not block.
     /// - Throws: ``LinuxError`` when descriptors run out.
     public init(
         _ options: Options = Options(), clock: any Clock = SystemClock(),
@@ -51,8 +72,7 @@ public final class GPUSampler: Sendable {
     ) throws(LinuxError) {
         var options = options
         options.intervalMilliseconds = max(options.intervalMilliseconds, Self.shortestIntervalMilliseconds)
-        self.shared = try Shared(options, clock)
-        self.onTick = onTick
+        self.shared = try Shared(options, clock, onTick)
     }
 
     deinit {
@@ -70,11 +90,10 @@ public final class GPUSampler: Sendable {
         }
         guard first else { return }
         let shared = shared
-        let onTick = onTick
         do throws(LinuxError) {
             // Not joined: a thread stuck in the driver never ends. Dropping the value detaches it.
             _ = try DedicatedThread(name: "gpu-sampler", stackSize: Self.stackSize) {
-                let loop = SamplingLoop(shared, onTick)
+                let loop = SamplingLoop(shared)
                 loop.run()
                 shared.ended.ring()
             }
@@ -82,10 +101,13 @@ public final class GPUSampler: Sendable {
             shared.control.withLock { $0.isStarted = false }
             throw error
         }
+        // The watchdog makes no call into the driver, so nothing can keep it. Without it a hang is told to readers of
+        // ``snapshot`` only.
+        do { _ = try DedicatedThread(name: "gpu-watchdog", stackSize: 128 << 10) { shared.watch() } } catch {}
     }
 
     /// What was last seen. Never blocks on the driver. While a call has not returned for too long, the state is
-    /// ``GPUState/unresponsive`` and the reason says which call and for how long.
+    /// ``GPUState/hung`` and the reason says which call and for how long.
     public var snapshot: GPUSnapshot { shared.snapshot }
 
     /// Lets NVML go, so that a GPU can be reset or repartitioned; an open client would prevent it.
@@ -102,60 +124,5 @@ public final class GPUSampler: Sendable {
         shared.command(.stop)
         guard shared.control.withLock({ $0.isStarted }) else { return true }
         return shared.ended.wait(milliseconds: milliseconds, answer: false)
-    }
-}
-
-/// What the sampling thread and everybody else share.
-final class Shared: Sendable {
-    enum Command { case stop, release, resume }
-
-    struct Control {
-        var isStarted = false
-        var isStopping = false
-        var isReleased = false
-    }
-
-    let options: GPUSampler.Options
-    let clock: any Clock
-    let control = Mutex(Control())
-    let inFlight = CallInFlight()
-    let wake: Doorbell
-    let ended: Doorbell
-    private let published: Mutex<GPUSnapshot>
-
-    init(_ options: GPUSampler.Options, _ clock: any Clock) throws(LinuxError) {
-        self.options = options
-        self.clock = clock
-        self.wake = try Doorbell()
-        self.ended = try Doorbell()
-        self.published = Mutex(
-            GPUSnapshot(state: .starting, reason: "the first look is still to come", asOf: clock.boottime()))
-    }
-
-    func command(_ command: Command) {
-        control.withLock {
-            switch command {
-            case .stop: $0.isStopping = true
-            case .release: $0.isReleased = true
-            case .resume: $0.isReleased = false
-            }
-        }
-        wake.ring()
-    }
-
-    func publish(_ snapshot: GPUSnapshot) { published.withLock { $0 = snapshot } }
-
-    var snapshot: GPUSnapshot {
-        var snapshot = published.withLock { $0 }
-        let now = clock.boottime()
-        if let call = inFlight.current, now > call.since {
-            let milliseconds = (now - call.since) / 1_000_000
-            if milliseconds >= options.unresponsiveAfterMilliseconds {
-                snapshot.state = .unresponsive
-                snapshot.reason =
-                    "the driver has not answered (\(call.function)) for \(milliseconds / 1000) s; the node needs a look"
-            }
-        }
-        return snapshot
     }
 }

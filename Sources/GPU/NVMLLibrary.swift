@@ -15,9 +15,12 @@ final class NVMLLibrary {
     }
 
     private let handle: UnsafeMutableRawPointer
-    private let table: NVMLFunctions
+    let table: NVMLFunctions
     private let clock: any Clock
     private let inFlight: CallInFlight
+    /// Calls since it was loaded, and nanoseconds spent in them.
+    private(set) var calls: UInt64 = 0
+    private(set) var nanoseconds: UInt64 = 0
 
     /// Loads the library at `path`; a bare name is searched for as ld.so(8) does.
     init(path: String, clock: any Clock, inFlight: CallInFlight) throws(LoadError) {
@@ -42,14 +45,21 @@ final class NVMLLibrary {
 
     deinit { dlclose(handle) }
 
-    private func call(_ function: CallInFlight.Function, _ body: () -> nvmlReturn_t?) -> NVMLFailure? {
-        inFlight.begin(function, at: max(1, clock.boottime()))
-        let code = body() ?? NVML_ERROR_FUNCTION_NOT_FOUND
+    /// Makes one call, nil for a function that the library lacks.
+    func call(_ function: CallInFlight.Function, _ body: () -> nvmlReturn_t?) -> NVMLFailure? {
+        let start = max(1, clock.boottime())
+        inFlight.begin(function, at: start)
+        let answer = body()
         inFlight.end()
+        let code = answer ?? NVML_ERROR_FUNCTION_NOT_FOUND
+        if answer != nil {
+            calls += 1
+            nanoseconds += max(start, clock.boottime()) - start
+        }
         return code == NVML_SUCCESS ? nil : NVMLFailure(code)
     }
 
-    private func answer<Value>(
+    func answer<Value>(
         _ function: CallInFlight.Function, _ initial: Value, _ body: (inout Value) -> nvmlReturn_t?
     ) -> NVMLAnswer<Value> {
         var value = initial
@@ -76,7 +86,9 @@ final class NVMLLibrary {
     func initialize() -> NVMLFailure? {
         let failure = call(.initialize) { table.initWithFlags?(NVML_INIT_FLAG_NO_GPUS) }
         guard let failure, failure == .functionNotFound else { return failure }
-        return call(.initialize) { table.initV2?() }
+        let second = call(.initialize) { table.initV2?() }
+        guard let second, second == .functionNotFound else { return second }
+        return call(.initialize) { table.initV1?() }
     }
 
     func shutdown() { _ = call(.shutdown) { table.shutdown?() } }
@@ -100,10 +112,16 @@ final class NVMLLibrary {
     // MARK: devices
 
     /// Includes devices that this container may not use.
-    func count() -> NVMLAnswer<UInt32> { answer(.count, UInt32(0)) { table.count?(&$0) } }
+    func count() -> NVMLAnswer<UInt32> {
+        let answer = answer(.count, UInt32(0)) { table.count?(&$0) }
+        guard case .failure(.functionNotFound) = answer else { return answer }
+        return self.answer(.count, UInt32(0)) { table.countV1?(&$0) }
+    }
 
     func device(at index: UInt32) -> NVMLAnswer<nvmlDevice_t> {
-        handle(.handleByIndex) { table.handleByIndex?(index, &$0) }
+        let answer = handle(.handleByIndex) { table.handleByIndex?(index, &$0) }
+        guard case .failure(.functionNotFound) = answer else { return answer }
+        return handle(.handleByIndex) { table.handleByIndexV1?(index, &$0) }
     }
 
     private func handle(
@@ -130,6 +148,15 @@ final class NVMLLibrary {
                 TerminalText.escape(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
             }
         }
+    }
+
+    func vbiosVersion(_ device: nvmlDevice_t) -> NVMLAnswer<String> {
+        // NVML_DEVICE_VBIOS_VERSION_BUFFER_SIZE is 32.
+        text(.vbiosVersion, size: 32) { table.vbiosVersion?(device, $0, $1) }
+    }
+
+    func minorNumber(_ device: nvmlDevice_t) -> NVMLAnswer<UInt32> {
+        answer(.minorNumber, UInt32(0)) { table.minorNumber?(device, &$0) }
     }
 
     // MARK: MIG
@@ -242,16 +269,6 @@ final class NVMLLibrary {
 
     func register(_ device: nvmlDevice_t, _ types: UInt64, _ set: nvmlEventSet_t) -> NVMLFailure? {
         call(.registerEvents) { table.registerEvents?(device, types, set) }
-    }
-
-    /// The next event that already happened; TIMEOUT when there is none. Does not wait.
-    func nextEvent(_ set: nvmlEventSet_t) -> NVMLAnswer<nvmlEventData_t> {
-        var initial = nvmlEventData_t()
-        initial.gpuInstanceId = NVML_VALUE_NOT_AVAILABLE_UINT
-        initial.computeInstanceId = NVML_VALUE_NOT_AVAILABLE_UINT
-        let answer = answer(.eventWait, initial) { table.eventWaitV2?(set, &$0, 0) }
-        guard case .failure(.functionNotFound) = answer else { return answer }
-        return self.answer(.eventWait, initial) { table.eventWait?(set, &$0, 0) }
     }
 
     func freeEventSet(_ set: nvmlEventSet_t) { _ = call(.eventSetFree) { table.eventSetFree?(set) } }

@@ -15,6 +15,7 @@ struct NVMLFailure: Error, Equatable, CustomStringConvertible {
     static let gpuIsLost = NVMLFailure(NVML_ERROR_GPU_IS_LOST)
     static let resetRequired = NVMLFailure(NVML_ERROR_RESET_REQUIRED)
     static let versionMismatch = NVMLFailure(NVML_ERROR_ARGUMENT_VERSION_MISMATCH)
+    static let insufficientSize = NVMLFailure(NVML_ERROR_INSUFFICIENT_SIZE)
     static let deprecated = NVMLFailure(NVML_ERROR_DEPRECATED)
 
     private static let names = [

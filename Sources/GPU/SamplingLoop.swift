@@ -1,3 +1,4 @@
+import CNVML
 import Effects
 import LinuxKit
 import Synchronization
@@ -5,20 +6,26 @@ import Synchronization
 /// The sampling thread's work: open NVML, keep it open, tick, and try again where it does not work.
 final class SamplingLoop {
     private let shared: Shared
-    private let onTick: @Sendable (GPUSnapshot) -> Void
+    private let histories = DeviceHistories()
     private var session: NVMLSession?
     private var snapshot: GPUSnapshot
     private var tryAgainAt: UInt64 = 0
     private var pause: UInt64
     private var strikes = 0
     private var serial: UInt64 = 0
+    /// CLOCK_REALTIME minus CLOCK_BOOTTIME, milliseconds, at the last tick: it moves only when somebody sets the clock.
+    private var wallOffset: Int64?
+    // What closed sessions cost.
+    private var spent: (calls: UInt64, nanoseconds: UInt64) = (0, 0)
 
     /// So many ticks in a row without one useful answer end a session: a single error is no reason.
     private static let strikeLimit = 3
 
-    init(_ shared: Shared, _ onTick: @escaping @Sendable (GPUSnapshot) -> Void) {
+    /// NTP slews; a difference above this between two ticks is a step.
+    private static let wallStepMilliseconds: Int64 = 500
+
+    init(_ shared: Shared) {
         self.shared = shared
-        self.onTick = onTick
         self.snapshot = shared.snapshot
         self.pause = shared.options.retryMilliseconds
     }
@@ -39,22 +46,51 @@ final class SamplingLoop {
             let left = due - min(due, shared.clock.boottime())
             _ = shared.wake.wait(milliseconds: Int(clamping: (left + 999_999) / 1_000_000), answer: true)
         }
-        session = nil
+        close()
     }
 
-    private func tick(isReleased: Bool) {
+    /// One tick: looks, publishes, and tells the listener.
+    func tick(isReleased: Bool = false) {
+        let start = shared.clock.boottime()
+        let before = cost
         snapshot.tick += 1
+        noticeClockStep(start)
         if isReleased {
-            session = nil
+            close()
             pause = shared.options.retryMilliseconds
             tryAgainAt = 0
             fail(NVMLSession.Problem(state: .released, reason: "let go on request; resume to sample again"))
         } else if let problem = look(at: snapshot.tick) {
             fail(problem)
         }
-        snapshot.asOf = shared.clock.boottime()
+        let now = shared.clock.boottime()
+        let after = cost
+        snapshot.statistics.nvmlCalls = after.calls
+        snapshot.statistics.nvmlNanoseconds = after.nanoseconds
+        snapshot.statistics.tickNanoseconds = now - min(now, start)
+        let inside = after.nanoseconds - before.nanoseconds
+        snapshot.statistics.ownNanoseconds =
+            snapshot.statistics.tickNanoseconds - min(snapshot.statistics.tickNanoseconds, inside)
+        snapshot.asOf = now
         shared.publish(snapshot)
-        onTick(snapshot)
+        shared.deliver(shared.snapshot)
+    }
+
+    private var cost: (calls: UInt64, nanoseconds: UInt64) {
+        guard let session else { return spent }
+        return (spent.calls + session.cost.calls, spent.nanoseconds + session.cost.nanoseconds)
+    }
+
+    private func close() {
+        guard session != nil else { return }
+        spent = cost
+        session = nil
+    }
+
+    private func noticeClockStep(_ now: UInt64) {
+        let offset = shared.clock.realtimeMilliseconds() - Int64(clamping: now / 1_000_000)
+        if let before = wallOffset, (offset - before).magnitude > Self.wallStepMilliseconds { histories.clockWasSet() }
+        wallOffset = offset
     }
 
     /// One look at everything. Returns what keeps NVML from working.
@@ -65,11 +101,11 @@ final class SamplingLoop {
                 return NVMLSession.Problem(state: snapshot.state, reason: snapshot.reason)
             }
             // A session that works is never closed to refresh it: a new one might not be allowed any more.
-            session = nil
+            close()
         }
         var problem = attempt(tick)
         if problem?.isWorthRetryingNow == true {
-            session = nil
+            close()
             problem = attempt(tick)
         }
         guard let problem else {
@@ -87,10 +123,13 @@ final class SamplingLoop {
 
     private func attempt(_ tick: UInt64) -> NVMLSession.Problem? {
         if session == nil {
-            switch NVMLSession.open(shared.options, shared.clock, shared.inFlight, remembering: snapshot.devices) {
+            switch NVMLSession.open(
+                shared.options, shared.clock, shared.inFlight, remembering: snapshot.devices, histories)
+            {
             case .success(let opened):
                 session = opened
                 strikes = 0
+                snapshot.generation += 1
                 snapshot.driverVersion = opened.driverVersion
                 snapshot.nvmlVersion = opened.nvmlVersion
                 snapshot.cudaDriverVersion = opened.cudaDriverVersion
@@ -98,7 +137,7 @@ final class SamplingLoop {
             }
         }
         guard let session else { return nil }
-        if let problem = session.enumerateIfDue() { return problem }
+        if let problem = session.enumerateIfDue(tick: tick) { return problem }
         takeEvents(session)
         let samples: [GPUSample]
         switch session.sample(tick: tick) {
@@ -116,10 +155,34 @@ final class SamplingLoop {
     }
 
     private func takeEvents(_ session: NVMLSession) {
-        for event in session.takeXIDs() {
-            serial += 1
+        guard let batch = session.takeEvents() else { return }
+        for (type, count) in batch.others { snapshot.eventCounts[Self.name(type), default: 0] += count }
+        for (key, seen) in batch.xids.sorted(by: { $0.value.last < $1.value.last }) {
+            let uuid = session.uuid(key.device)
+            if let index = snapshot.xidCounts.firstIndex(where: { $0.uuid == uuid && $0.xid == key.xid }) {
+                snapshot.xidCounts[index].count += seen.count
+                snapshot.xidCounts[index].lastBoottime = seen.last
+            } else if snapshot.xidCounts.count < EventWaiter.keyLimit {
+                snapshot.xidCounts.append(
+                    GPUXIDCount(uuid: uuid, xid: key.xid, count: seen.count, lastBoottime: seen.last))
+            }
+        }
+        // Serials count what was left out too.
+        serial += batch.total
+        for (index, event) in batch.newest.enumerated() {
             if snapshot.events.count == GPUSampler.eventLimit { snapshot.events.removeFirst() }
-            snapshot.events.append(session.describe(event, serial: serial))
+            let number = serial - UInt64(batch.newest.count - 1 - index)
+            snapshot.events.append(session.describe(event, serial: number))
+        }
+    }
+
+    private static func name(_ type: UInt64) -> String {
+        switch type {
+        case nvmlEventTypeSingleBitEccError: "ecc_single_bit"
+        case nvmlEventTypeDoubleBitEccError: "ecc_double_bit"
+        case nvmlEventTypePowerSourceChange: "power_source"
+        case nvmlEventMigConfigChange: "mig_configuration"
+        default: "other"
         }
     }
 

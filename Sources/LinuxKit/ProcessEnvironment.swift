@@ -32,4 +32,19 @@ public enum ProcessEnvironment {
     public static let forChildren: [String: String] = {
         current.filter { !["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"].contains($0.key) }
     }()
+
+    /// Another process's environment as it was when its program started (`/proc/PID/environ`, proc(5)); what the program
+    /// changed since is not seen. Entries that are not UTF-8 are repaired: they are compared and shown, never passed on.
+    ///
+    /// - Throws: ``LinuxError`` when the process is gone or may not be looked at.
+    public static func of(_ pid: Int32, proc: String = "/proc") throws(LinuxError) -> [String: String] {
+        var environment: [String: String] = [:]
+        for entry in try LocalFile.read("\(proc)/\(pid)/environ", limit: 4 << 20).split(separator: 0) {
+            guard let equals = entry.firstIndex(of: UInt8(ascii: "=")), equals > entry.startIndex else { continue }
+            let name = String(decoding: entry[..<equals], as: UTF8.self)
+            // The first of two equal names is the one that getenv(3) finds.
+            if environment[name] == nil { environment[name] = String(decoding: entry[(equals + 1)...], as: UTF8.self) }
+        }
+        return environment
+    }
 }

@@ -13,12 +13,15 @@ public struct LocalServer: Sendable {
     public struct Answer: Sendable {
         /// HTTP status.
         public var status: UInt
-        /// JSON text.
+        /// The body's media type.
+        public var contentType: String
+        /// The text.
         public var body: [UInt8]
 
         /// Makes an answer.
-        public init(status: UInt = 200, body: [UInt8]) {
+        public init(status: UInt = 200, contentType: String = "application/json", body: [UInt8]) {
             self.status = status
+            self.contentType = contentType
             self.body = body
         }
     }
@@ -29,7 +32,7 @@ public struct LocalServer: Sendable {
     public static let deadlineSeconds: Int64 = 5
 
     private let channel: any Channel
-    private let path: String
+    private let path: String?
 
     /// Listens on a socket that everybody may connect to (mode 0666), replacing one that a dead daemon left.
     ///
@@ -39,7 +42,34 @@ public struct LocalServer: Sendable {
         path: String, group: any EventLoopGroup, respond: @escaping @Sendable (String) -> Answer
     ) async throws -> LocalServer {
         try removeStaleSocket(path)
-        let bootstrap = ServerBootstrap(group: group)
+        let channel = try await bootstrap(group, respond).bind(unixDomainSocketPath: path).get()
+        guard chmod(path, 0o666) == 0 else { throw LinuxError("set mode of", path, code: errno) }
+        return LocalServer(channel: channel, path: path)
+    }
+
+    /// Listens on an address for programs outside, such as Prometheus.
+    ///
+    /// - Parameters:
+    ///   - host: an address or a name; a name is looked up.
+    ///   - respond: as for a socket.
+    public static func start(
+        host: String, port: Int, group: any EventLoopGroup, respond: @escaping @Sendable (String) -> Answer
+    ) async throws -> LocalServer {
+        let reuse = ChannelOptions.socketOption(.so_reuseaddr)
+        let channel = try await bootstrap(group, respond).serverChannelOption(reuse, value: 1).bind(
+            host: host, port: port
+        )
+        .get()
+        return LocalServer(channel: channel, path: nil)
+    }
+
+    /// The port that was bound, for port 0; nil for a socket.
+    public var port: Int? { channel.localAddress?.port }
+
+    private static func bootstrap(_ group: any EventLoopGroup, _ respond: @escaping @Sendable (String) -> Answer)
+        -> ServerBootstrap
+    {
+        ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 64)
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { channel in
@@ -49,15 +79,12 @@ public struct LocalServer: Sendable {
                     channel.eventLoop.scheduleTask(in: .seconds(deadlineSeconds)) { channel.close(promise: nil) }
                 }
             }
-        let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
-        guard chmod(path, 0o666) == 0 else { throw LinuxError("set mode of", path, code: errno) }
-        return LocalServer(channel: channel, path: path)
     }
 
-    /// Closes the socket and removes its name.
+    /// Stops listening and removes a socket's name.
     public func stop() async {
         try? await channel.close()
-        unlink(path)
+        if let path { unlink(path) }
     }
 
     private static func removeStaleSocket(_ path: String) throws(LinuxError) {
@@ -117,7 +144,7 @@ private final class RequestHandler: ChannelInboundHandler {
 
     private func write(_ answer: LocalServer.Answer, _ context: ChannelHandlerContext) {
         var headers = HTTPHeaders()
-        headers.add(name: "Content-Type", value: "application/json")
+        headers.add(name: "Content-Type", value: answer.contentType)
         headers.add(name: "Content-Length", value: String(answer.body.count))
         headers.add(name: "Connection", value: "close")
         let head = HTTPResponseHead(

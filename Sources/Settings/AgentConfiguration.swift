@@ -90,6 +90,34 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var sampleIntervalMilliseconds = 1000
     }
 
+    /// Metrics for Prometheus.
+    public struct Metrics: Sendable, Equatable {
+        /// Where `/metrics` is served, `ADDRESS:PORT`; empty for nowhere.
+        public var listen = "127.0.0.1:9400"
+        /// The value of the label for the host's name; empty for the host's own name.
+        public var hostname = ""
+        /// How the label of a GPU's UUID is spelled: dcgm-exporter's dashboards differ.
+        public var uuidLabel = "UUID"
+        /// How the label of the host's name is spelled; empty leaves it out.
+        public var hostnameLabel = "Hostname"
+
+        /// ``listen`` in its parts; nil for nowhere.
+        public var address: (host: String, port: Int)? { Self.address(listen) }
+
+        static func address(_ text: String) -> (host: String, port: Int)? {
+            guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+                (0...65535).contains(port)
+            else { return nil }
+            var host = text[..<colon]
+            if host.first == "[", host.last == "]" {
+                host = host.dropFirst().dropLast()
+            } else if host.contains(":") {
+                return nil
+            }
+            return host.isEmpty ? nil : (String(host), port)
+        }
+    }
+
     /// Usage records.
     public struct Metering: Sendable, Equatable {
         /// Whether records are made.
@@ -114,6 +142,8 @@ public struct AgentConfiguration: Sendable, Equatable {
     public var setup = Setup()
     /// GPU sampling.
     public var gpu = GPU()
+    /// Metrics for Prometheus.
+    public var metrics = Metrics()
     /// Usage records.
     public var metering = Metering()
 

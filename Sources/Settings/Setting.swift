@@ -106,6 +106,18 @@ public struct Setting: Sendable {
         .integer(
             "gpu", "sample_interval_ms", \.gpu.sampleIntervalMilliseconds, 250...60_000, "Milliseconds between samples."
         ),
+        .string(
+            "metrics", "listen", \.metrics.listen, "ADDRESS:PORT for Prometheus' /metrics; empty for none.",
+            check: address),
+        .string(
+            "metrics", "hostname", \.metrics.hostname,
+            "The host's name as a label; empty for this host's own."),
+        .string(
+            "metrics", "uuid_label", \.metrics.uuidLabel, "Spelling of the label for a GPU's UUID.",
+            check: oneOf("UUID", "uuid")),
+        .string(
+            "metrics", "hostname_label", \.metrics.hostnameLabel,
+            "Spelling of the label for the host's name; empty leaves it out.", check: oneOf("Hostname", "hostname", "")),
         .boolean("metering", "enabled", \.metering.enabled, "Make usage records."),
         .integer("metering", "interval_s", \.metering.intervalSeconds, 1...3600, "Seconds in one interval."),
         .integer(
@@ -213,6 +225,12 @@ public struct Setting: Sendable {
     private static func url(_ text: String) throws(Refusal) {
         guard text.isEmpty || text.hasPrefix("http://") || text.hasPrefix("https://") else {
             throw Refusal(reason: "must begin with http:// or https://")
+        }
+    }
+
+    private static func address(_ text: String) throws(Refusal) {
+        guard text.isEmpty || AgentConfiguration.Metrics.address(text) != nil else {
+            throw Refusal(reason: "must be ADDRESS:PORT, such as 127.0.0.1:9400 or [::1]:9400")
         }
     }
 

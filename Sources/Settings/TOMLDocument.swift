@@ -36,18 +36,25 @@ struct TOMLDocument {
     /// Keys in the order of the text.
     private(set) var entries: [Entry] = []
 
-    init(_ text: String) throws(SyntaxError) {
+    /// - Parameter allowsTableArrays: takes `[[name]]` too; the last of the tables counts.
+    init(_ text: String, allowsTableArrays: Bool = false) throws(SyntaxError) {
         var reader = TOMLReader(text)
         var section: [String] = []
         var seen: Set<[String]> = []
         while try reader.skipToContent() {
             let place = reader.place
             if reader.take("[") {
-                guard !reader.take("[") else {
+                let isArray = reader.take("[")
+                guard !isArray || allowsTableArrays else {
                     throw SyntaxError(place: place, message: "arrays of tables are not used here")
                 }
                 section = try reader.keyPath()
                 try reader.expect("]", "to close the table's name")
+                if isArray {
+                    try reader.expect("]", "to close the table's name")
+                    // A new table: what the one before held may come again.
+                    seen = seen.filter { !$0.starts(with: section) }
+                }
                 guard seen.insert(section).inserted else {
                     throw SyntaxError(
                         place: place, message: "table [\(section.joined(separator: "."))] is defined twice")

@@ -60,7 +60,8 @@ struct Attributes {
         guard size > 0 else { return }
         var names = [CChar](repeating: 0, count: size + 256)
         let listed = flistxattr(source, &names, names.count)
-        guard listed > 0 else { return run.note(.attributes) }
+        guard listed >= 0 else { return run.note(.attributes) }
+        // Overlayfs counts its own attributes in the size and leaves them out of the list, so that this may be empty.
         var isComplete = true
         for name in names[0..<listed].split(separator: 0) {
             let name = Array(name) + [0]

@@ -1,4 +1,3 @@
-import Glibc
 public import AtRisk
 public import Storage
 
@@ -27,8 +26,8 @@ public struct TransferOptions: Sendable {
 
     /// A volume across a network answers late but many at a time: more threads than processors.
     public static let remoteThreads = 64
-    /// A disk of this machine: the processors read, hash and compare.
-    public static let localThreads = max(4, min(16, 2 * Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    /// A disk of this machine has many requests under way at once too.
+    public static let localThreads = 16
 
     /// Options for a volume on this mount; nil for a local disk.
     public init(

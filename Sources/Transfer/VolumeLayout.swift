@@ -40,13 +40,12 @@ public struct VolumeLayout: Sendable {
         guard let homeText = home.text, let volume = volume.text else { return [] }
         func resolve(_ tool: ToolLocation, _ environment: [String: String]) -> BytePath? {
             let context = ResolutionContext(
-                environment: environment.merging(["HOME": homeText]) { $1 }, home: homeText, readFile: { _ in nil },
-                isWritableDirectory: { _ in true })
+                environment: environment.merging(["HOME": homeText]) { $1 }, home: homeText, files: EveryDirectory())
             return tool.resolve(context).map { BytePath($0).normalized }
         }
         return Catalog.tools.compactMap { tool in
             // Where the tool looks once its variable points to the volume, which may be deeper than the variable says.
-            guard tool.placement == .direct, let directory = tool.volumeSubdirectory,
+            guard tool.placement == .direct, !tool.isLeftUnset, let directory = tool.volumeSubdirectory,
                 let variable = tool.variables.first,
                 let source = resolve(tool, environment), source.components.count > 1, !home.isWithin(source),
                 let target = resolve(tool, [variable: "\(volume)/\(directory)"]), target.isWithin(BytePath(volume))
@@ -89,4 +88,12 @@ public struct VolumeLayout: Sendable {
         let home = homes.filter { source != $0 && source.isWithin($0) }.max { $0.bytes.count < $1.bytes.count }
         return Array(source.components.dropFirst(home?.components.count ?? 0))
     }
+}
+
+/// A view in which every directory is there and may be written, as it will be where data is moved, and no file has a text.
+private struct EveryDirectory: FileView {
+    func text(of path: String) -> String? { nil }
+    func entry(at path: String) -> FileEntry? { FileEntry(permissions: 0o777) }
+    func access(to path: String) -> FileAccess { .writable }
+    func names(in directory: String) -> [String] { [] }
 }

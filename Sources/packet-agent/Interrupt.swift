@@ -42,7 +42,8 @@ final class ProgressLine: Sendable {
             state.isShown = true
             return true
         }
-        if isDue { Self.write("\r\u{1b}[K\(text())") }
+        // A line that goes on in the next row could not be taken away again.
+        if isDue { Self.write("\r\u{1b}[K\(text().prefix(Terminal.columns - 1))") }
     }
 
     func clear() {

@@ -42,6 +42,14 @@ struct GroupingTests {
             ("/srv/app/.env", "secret", ".env in /srv/app"), ("/root/.netrc", "secret", ".netrc"),
             ("/srv/nb/.ipynb_checkpoints/a.ipynb", "notebook", "notebooks in /srv/nb"),
             ("/root/.config/app/x.toml", "dotfile", "settings in /root"),
+            ("/root/.bash_history", "dotfile", "settings in /root"),
+            ("/root/.jupyter/server.json", "dotfile", "settings in /root"),
+            ("/root/.jupyter/a.ipynb", "dotfile", "settings in /root"),
+            ("/root/.ssh/id_rsa", "secret", "SSH keys"), ("/root/.config/gh/hosts.yml", "secret", "GitHub token"),
+            ("/root/.nv/ComputeCache/x", "compile-cache", "CUDA kernels"),
+            ("/root/.cache/whisper/x.pt", "model-cache", "Whisper models"),
+            ("/root/.cache/pypoetry/x", "pip-cache", "Poetry cache"),
+            ("/root/.cache/pypoetry/virtualenvs/x", "venv", "Poetry environments"),
             ("/root/file", "other", "files in /root"), ("/root/dir/sub/file", "other", "files in /root/dir"),
             ("/usr/local/bin/x", "other", "files in /usr/local"), ("/file", "other", "files in /"),
             ("/tmp/a/b", "other", "files in /tmp"),
@@ -61,6 +69,14 @@ struct GroupingTests {
         #expect(key("/data/models/x", known: places).title == "models")
         #expect(key("/data/x", known: places).kind == .dataset)
         #expect(key("/database/x", known: places).kind == .other)
+    }
+
+    @Test("where a tool keeps its environments each of them is a group")
+    func environments() {
+        let found = key(
+            "/root/.cache/pypoetry/virtualenvs/a/lib/x.py", changed: ["/root/.cache/pypoetry/virtualenvs/a/pyvenv.cfg"])
+        #expect(found.kind == .virtualEnvironment)
+        #expect(found.title == "virtual environment a")
     }
 
     @Test("a conda environment is known by its records")

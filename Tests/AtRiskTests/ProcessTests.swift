@@ -49,6 +49,39 @@ struct ProcessTests {
         #expect(found == [])
     }
 
+    @Test("who relies on a volume is found by variables, working directory and open files")
+    func volumeUsers() throws {
+        let tree = try ScratchTree("mkdir -p vol/data volume; echo x > vol/file")
+        let volume = tree.path.appending("vol")
+        func start(_ environment: [String: String], in directory: String = "/", reading: Int32? = nil) throws
+            -> ChildProcess
+        {
+            try ChildProcess.spawn(
+                .init(
+                    executable: "/bin/sleep", arguments: ["600"], environment: environment, workingDirectory: directory,
+                    descriptors: (reading, nil, nil)))
+        }
+        let file = try Descriptor(opening: volume.appending("file").description, O_RDONLY)
+        let children = [
+            try start(["HF_HOME": "\(volume)/hf", "PYTHONPATH": "/x:\(volume)", "PWD": "\(volume)"]),
+            try start([:], in: volume.appending("data").description), try start([:], reading: file.number),
+            try start(["HF_HOME": "\(tree.path)/volume", "PWD": "\(volume)"]),
+        ]
+        defer {
+            for child in children {
+                child.signalGroup(SIGKILL)
+                _ = child.wait(milliseconds: 5000)
+            }
+        }
+        let found = VolumeUsers(of: volume).find()
+        // Children that other tests start at this moment may hold the file too, until they run their program.
+        #expect(Set(found.map(\.pid)).isSuperset(of: children.prefix(3).map(\.pid)))
+        #expect(!found.contains { $0.pid == children[3].pid })
+        let byVariable = found.first { $0.pid == children[0].pid }
+        #expect(byVariable?.variables == ["HF_HOME", "PYTHONPATH"] && byVariable?.holdsFiles == false)
+        #expect(byVariable?.command == "sleep")
+    }
+
     @Test("processes that started before the environment was set are told what to do; those that have it are not")
     func stale() throws {
         let tree = try ScratchTree("ln -s /bin/sleep python3; ln -s /bin/sleep jupyter-lab; ln -s /bin/sleep other")

@@ -1,15 +1,38 @@
 import Catalog
 import Testing
 
+/// Files in memory: those with a text, and directories that the user may write.
+struct FilesInMemory: FileView {
+    var texts: [String: String] = [:]
+    var writable: Set<String> = []
+    var readOnly: Set<String> = []
+
+    func text(of path: String) -> String? { texts[path] }
+    func entry(at path: String) -> FileEntry? {
+        if texts[path] != nil { return FileEntry(isDirectory: false, permissions: 0o644, uid: 1000) }
+        if writable.contains(path) { return FileEntry(uid: 1000) }
+        return readOnly.contains(path) || !names(in: path).isEmpty ? FileEntry(uid: 0) : nil
+    }
+    func access(to path: String) -> FileAccess {
+        guard let entry = entry(at: path) else { return .missing }
+        return entry.uid == 1000 ? .writable : .notWritable
+    }
+    func names(in directory: String) -> [String] {
+        let names = (Array(texts.keys) + writable + readOnly).filter { $0.hasPrefix(directory + "/") }
+            .map { String($0.dropFirst(directory.count + 1).prefix { $0 != "/" }) }
+        return Set(names).sorted()
+    }
+}
+
 /// The path that a tool would use with these variables, home /home/ann, working directory /work.
 private func path(
     _ id: String, _ environment: [String: String] = [:], files: [String: String] = [:],
-    writable: Set<String> = ["/home/ann", "/tmp"]
+    writable: Set<String> = ["/home/ann", "/tmp", "/work"]
 ) -> String? {
     let context = ResolutionContext(
         environment: ["HOME": "/home/ann"].merging(environment) { _, new in new }, home: "/home/passwd",
-        workingDirectory: "/work",
-        uid: 1000, userName: "ann", readFile: { files[$0] }, isWritableDirectory: { writable.contains($0) })
+        workingDirectory: "/work", uid: 1000, userName: "ann",
+        files: FilesInMemory(texts: files, writable: writable))
     guard let tool = Catalog.tool(id) else {
         Issue.record("no tool \(id)")
         return nil
@@ -28,8 +51,18 @@ private func path(
 
     @Test func onlyToolsThatBelongDirectlyOnTheVolumeHaveAPlaceThere() {
         for tool in Catalog.tools {
-            #expect((tool.placement == .direct) == (tool.volumeSubdirectory != nil), "\(tool.id)")
+            #expect((tool.placement == .direct && !tool.isLeftUnset) == (tool.volumeSubdirectory != nil), "\(tool.id)")
         }
+    }
+
+    @Test func theVariablesThatTheAgentSetsAreThese() {
+        let set = Catalog.tools.filter { $0.placement == .direct && !$0.isLeftUnset }.compactMap(\.variables.first)
+        #expect(
+            Set(set) == [
+                "HF_HOME", "HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ASSETS_CACHE", "HF_MODULES_CACHE", "PIP_CACHE_DIR",
+                "TORCH_HOME", "MODELSCOPE_CACHE", "KAGGLEHUB_CACHE", "KERAS_HOME", "OLLAMA_MODELS", "NLTK_DATA",
+                "GENSIM_DATA_DIR", "TFHUB_CACHE_DIR", "FASTAI_HOME",
+            ])
     }
 
     @Test func everyAnswerIsAbsoluteWhateverTheVariablesHold() {
@@ -38,7 +71,12 @@ private func path(
             "", "/", "~", "~/x", "$HOME", "${HOME}", "${", "$", "a", "..", "./", "//b/", "~root/x", "é", "\n",
         ]
         let names =
-            Catalog.tools.flatMap(\.variables) + ["XDG_CACHE_HOME", "HOME", "XDG_DATA_HOME", "TRITON_HOME", "TMPDIR"]
+            Set(Catalog.tools.flatMap(\.variables)).sorted() + [
+                "XDG_CACHE_HOME", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "TRITON_HOME",
+                "TMPDIR",
+                "CONDA_ROOT", "CONDA_EXE", "CONDARC", "POETRY_HOME", "GOENV", "VIRTUAL_ENV", "JUPYTER_PLATFORM_DIRS",
+                "UV_CONFIG_FILE",
+            ]
         for _ in 0..<300 {
             var environment: [String: String] = [:]
             for name in names where Bool.random(using: &generator) {
@@ -135,9 +173,11 @@ private func path(
     }
 
     @Test func anExistingChosenFileReplacesTheUsersFiles() {
-        let files = ["/home/ann/.pip/pip.conf": "[global]\ncache-dir=/home", "/work/my.conf": "[global]\ntimeout=1"]
+        let files = [
+            "/home/ann/.pip/pip.conf": "[global]\ncache-dir=~/mine", "/work/my.conf": "[global]\ntimeout=1",
+        ]
         #expect(path("pip-cache", ["PIP_CONFIG_FILE": "my.conf"], files: files) == "/home/ann/.cache/pip")
-        #expect(path("pip-cache", ["PIP_CONFIG_FILE": "/missing"], files: files) == "/home")
+        #expect(path("pip-cache", ["PIP_CONFIG_FILE": "/missing"], files: files) == "/home/ann/mine")
     }
 
     @Test func aCacheThatIsOffIsNowhere() {
@@ -195,8 +235,9 @@ private func path(
         #expect(path("gensim") == "/home/ann/gensim-data")
         #expect(path("gensim", ["GENSIM_DATA_DIR": ""]) == "/work")
         #expect(path("wandb-runs") == "/work/wandb")
-        #expect(path("wandb-runs", writable: ["/work/.wandb"]) == "/work/.wandb")
-        #expect(path("wandb-cache", ["WANDB_CACHE_DIR": "~/w"]) == "/home/ann/w")
+        #expect(path("wandb-runs", writable: ["/work", "/work/.wandb"]) == "/work/.wandb")
+        #expect(path("wandb-runs", ["WANDB_DIR": "/gone"]) == "/tmp/wandb")
+        #expect(path("wandb-cache", ["WANDB_CACHE_DIR": "~/w"]) == "/work/~/w")
         #expect(path("jupyter-data", ["XDG_DATA_HOME": ""]) == "/home/ann/.local/share/jupyter")
         #expect(path("jupyter-data", ["JUPYTER_DATA_DIR": "j"]) == "/work/j")
     }

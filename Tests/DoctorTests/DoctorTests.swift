@@ -118,7 +118,7 @@ private func storage(volume: Bool = true) -> StorageFacts? {
 
     @Test(arguments: [
         (GPUState.ok, DoctorReport.Status.pass), (.noLibrary, .skip), (.noGPU, .skip), (.noDriver, .fail),
-        (.driverMismatch, .fail), (.accessRevoked, .fail), (.unresponsive, .fail), (.starting, .unknown),
+        (.driverMismatch, .fail), (.accessRevoked, .fail), (.hung, .fail), (.starting, .unknown),
     ]) func statesOfNVML(state: GPUState, status: DoctorReport.Status) {
         var facts = facts()
         facts.gpu = GPUSnapshot(state: state, reason: "r")

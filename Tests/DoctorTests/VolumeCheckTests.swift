@@ -1,4 +1,6 @@
 import AtRisk
+import Catalog
+import Environment
 @testable import Doctor
 import FoundationEssentials
 import Limits
@@ -101,6 +103,19 @@ private func mounted(_ lines: String) throws -> Facts {
         #expect(result("storage.volume-identity", facts).status == .pass, "other control planes count for themselves")
     }
 
+    @Test func whoPointsToAVolumeThatIsGoneIsNamed() throws {
+        var facts = try mounted("")
+        #expect(result("environment.volume-gone", facts).status == .pass)
+        facts.usersOfGoneVolumes["/mnt/a"] = (1...5).map { number in
+            .init(pid: Int32(number), command: "python train.py", variables: ["HF_HOME"], holdsFiles: false)
+        }
+        let found = result("environment.volume-gone", facts)
+        #expect(
+            found.status == .warn
+                && found.evidence.hasPrefix("/mnt/a is gone, but used by python train.py (process 1: HF_HOME)"))
+        #expect(found.evidence.hasSuffix("and 2 more"))
+    }
+
     @Test func whatCouldNotBeTriedIsSkippedWithTheReason() {
         let facts = examined {
             $0 = VolumeExamination()
@@ -108,6 +123,36 @@ private func mounted(_ lines: String) throws -> Facts {
         }
         let found = result("storage.volume-locks", facts)
         #expect(found.status == .skip && found.evidence.contains("Permission denied"))
+    }
+}
+
+@Suite struct CacheCheckTests {
+    private func facts(_ id: String, at path: String, _ lifetime: Lifetime, session: [String: String] = [:]) throws
+        -> Facts
+    {
+        var facts = try mounted("2 1 0:31 / /mnt/a rw,relatime - nfs4 s:/e rw\n")
+        facts.session = session
+        facts.plan = EnvironmentPlan.make(
+            .init(
+                volume: .init(name: "a", mountPoint: "/mnt/a"), isPersistent: { $0.hasPrefix("/mnt/a") },
+                files: NoFiles()))
+        let tool = try #require(Catalog.tool(id))
+        facts.tools = [.init(tool: tool, path: path, classification: .init(lifetime, .certain, "reason"))]
+        return facts
+    }
+
+    @Test func aTokenInItsPrivatePlaceOnTheVolumeIsFineAndInASharedOneIsNot() throws {
+        let own = try facts("huggingface-token", at: "/mnt/a/.packet/secrets/0/hf/token", .volume)
+        #expect(result("caches.secrets", own).status == .pass)
+        let shared = try facts("huggingface-token", at: "/mnt/a/huggingface/token", .volume)
+        #expect(result("caches.secrets", shared).status == .warn)
+    }
+
+    @Test func aPlaceThatTheAgentLeavesAloneIsToldOnlyWhenSomebodyChoseIt() throws {
+        let path = "/root/models"
+        #expect(result("caches.huggingface", try facts("llama-cpp", at: path, .container)).status == .skip)
+        let chosen = try facts("llama-cpp", at: path, .container, session: ["LLAMA_CACHE": path])
+        #expect(result("caches.huggingface", chosen).status == .warn)
     }
 }
 

@@ -61,6 +61,7 @@ class EndToEnd(unittest.TestCase):
             "PACKET_AGENT_GPU_SAMPLE_INTERVAL_MS": "250",
             "PACKET_AGENT_METERING_INTERVAL_S": "1",
             "PACKET_AGENT_METERING_CHECKPOINT_S": "1",
+            "PACKET_AGENT_METRICS_LISTEN": "",
         }
         values.update(more)
         return {name: value for name, value in values.items() if value is not None}

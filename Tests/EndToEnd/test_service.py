@@ -6,6 +6,7 @@ import socket
 import stat
 import time
 import unittest
+import urllib.request
 
 from support import GPUS, EndToEnd, WithControlPlane, wait_for
 
@@ -35,6 +36,26 @@ class Service(EndToEnd):
         usage = wait_for(lambda: self.local("/v1/usage")[1]["gpus"], what="a record")
         self.assertEqual(set(usage), set(GPUS))
         self.assertEqual(self.local("/nothing")[0], 404)
+
+    def test_metrics_are_served_also_while_the_driver_hangs(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+
+        def scrape():
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                self.assertTrue(answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"))
+                return answer.read().decode()
+
+        self.start_agent(PACKET_AGENT_METRICS_LISTEN=f"127.0.0.1:{port}")
+        wait_for(lambda: (s := self.ready()) and s["gpu"]["state"] == "ok", what="GPUs")
+        text = scrape()
+        for uuid in GPUS:
+            self.assertRegex(text, rf'DCGM_FI_DEV_GPU_UTIL{{[^}}]*UUID="{uuid}"[^}}]*}} \d')
+        self.assertIn('packet_agent_nvml_state{state="ok"} 1', text)
+        self.scenario(f"gpu.count = 2\ngpu.0.uuid = {GPUS[0]}\ngpu.1.uuid = {GPUS[1]}\nhang.nvmlDeviceGetMemoryInfo_v2 = true\n")
+        wait_for(lambda: 'packet_agent_nvml_state{state="hung"} 1' in scrape(), 60, "the hang")
+        self.assertNotIn("DCGM_FI_DEV_GPU_UTIL{", scrape(), "what is not known now is not shown")
 
     def test_a_second_agent_says_so_and_leaves(self):
         self.start_agent()

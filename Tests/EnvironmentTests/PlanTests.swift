@@ -13,6 +13,18 @@ private func reason(_ name: String, _ plan: EnvironmentPlan) -> String? {
 }
 
 @Suite struct PlanTests {
+    @Test func noVariableIsBothSetAndLeftAloneAndEveryLeafIsLinked() {
+        let plan = EnvironmentPlan.make(facts())
+        let set = Set(plan.variables.map(\.name) + plan.userVariables.map(\.name))
+        #expect(plan.skipped.filter { set.contains($0.name) } == [])
+        let linked = plan.links.map(\.path)
+        for leaf in ["huggingface/hub", "modelscope", "torch/hub", "kagglehub"] {
+            #expect(linked.contains("/root/.cache/\(leaf)"), "\(leaf)")
+        }
+        // Beside the models lies the token, which stays where it is.
+        #expect(!linked.contains("/root/.cache/huggingface"))
+    }
+
     @Test func anUntouchedContainerGetsEveryDirectTool() {
         let plan = EnvironmentPlan.make(facts())
         #expect(value("HF_HOME", plan) == "/mnt/v/huggingface")

@@ -1,3 +1,4 @@
+import Catalog
 import Environment
 import Glibc
 import LinuxKit
@@ -32,7 +33,7 @@ import Testing
         let mount = mount
         var facts = EnvironmentPlan.Facts(
             volume: .init(name: "v", mountPoint: mount), container: container, isPersistent: { $0.hasPrefix(mount) },
-            readFile: { _ in nil })
+            files: NoFiles())
         facts.pythons = [
             PythonSite(interpreter: Self.python, version: try version, siteDirectory: "/lib/site-packages")
         ]

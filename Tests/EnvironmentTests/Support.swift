@@ -1,3 +1,4 @@
+import Catalog
 import Environment
 import Glibc
 import LinuxKit
@@ -78,5 +79,5 @@ let volume = EnvironmentPlan.Volume(name: "v", mountPoint: "/mnt/v")
 
 func facts(_ container: [String: String] = [:], volume: EnvironmentPlan.Volume? = volume) -> EnvironmentPlan.Facts {
     EnvironmentPlan.Facts(
-        volume: volume, container: container, isPersistent: { $0.hasPrefix("/mnt/") }, readFile: { _ in nil })
+        volume: volume, container: container, isPersistent: { $0.hasPrefix("/mnt/") }, files: NoFiles())
 }

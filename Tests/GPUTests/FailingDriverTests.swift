@@ -69,7 +69,7 @@ import Testing
         let driver = try SimulatedDriver("")
         let failures = Mutex(0)
         let sampler = try driver.start(onTick: { snapshot in
-            if snapshot.tick == 1 { try? driver.change("gpu.0.result.nvmlDeviceGetMemoryInfo_v2 = UNKNOWN\n") }
+            if snapshot.tick == 1 { try? driver.change("gpu.0.result.* = UNKNOWN\n") }
             guard snapshot.state == .error else { return }
             failures.withLock { $0 += 1 }
             try? driver.change("")
@@ -151,13 +151,16 @@ import Testing
     }
 
     @Test func aDeniedValueIsAbsentAndAskedForOnce() async throws {
-        let driver = try SimulatedDriver("gpu.0.result.nvmlDeviceGetUtilizationRates = NO_PERMISSION\n")
+        let driver = try SimulatedDriver(
+            "gpu.0.result.nvmlDeviceGetSamples = NO_PERMISSION\ngpu.0.result.nvmlDeviceGetUtilizationRates = NO_PERMISSION\n"
+        )
         let sampler = try driver.start()
         let sample = try #require(try await sampler.settled().samples.first)
         #expect(sample.state == .ok)
         #expect(sample.utilizationGPUPercent == nil)
         #expect(sample.powerMilliwatts == 70000)
         #expect(try driver.calls("nvmlDeviceGetUtilizationRates") == 1)
+        #expect(try driver.calls("nvmlDeviceGetSamples") == 1)
         #expect(sampler.stop(milliseconds: 300_000))
     }
 
@@ -169,9 +172,9 @@ import Testing
         let sampler = try driver.start { $0.unresponsiveAfterMilliseconds = 300 }
         let neighbour = try other.start()
         let before = try await sampler.snapshot { $0.state == .ok }
-        try driver.change("hang.nvmlDeviceGetUtilizationRates = true\n")
-        let stuck = try await sampler.snapshot { $0.state == .unresponsive }
-        #expect(stuck.reason.contains("utilization"))
+        try driver.change("hang.nvmlDeviceGetSamples = true\n")
+        let stuck = try await sampler.snapshot { $0.state == .hung }
+        #expect(stuck.reason.contains("samples"))
         #expect(stuck.devices == before.devices)
         #expect(stuck.asOf < before.asOf + 60_000_000_000)
         let tick = neighbour.snapshot.tick
@@ -185,7 +188,7 @@ import Testing
     @Test func aHangEndsWithTheCall() async throws {
         let driver = try SimulatedDriver("hang.nvmlInitWithFlags = true\n")
         let sampler = try driver.start { $0.unresponsiveAfterMilliseconds = 300 }
-        #expect(try await sampler.snapshot { $0.state == .unresponsive }.reason.contains("initialize"))
+        #expect(try await sampler.snapshot { $0.state == .hung }.reason.contains("initialize"))
         try driver.change("")
         try await sampler.snapshot { $0.state == .ok }
         #expect(sampler.stop(milliseconds: 300_000))

@@ -11,6 +11,7 @@ final class SimulatedDriver: Sendable {
     let directory: String
     let library: String
     private let scenarioPath: String
+    private let isHeld = Mutex(true)
     // unsafe: dlopen's handle, only ever given to dlsym, which is thread-safe.
     nonisolated(unsafe) private let handle: UnsafeMutableRawPointer
 
@@ -35,13 +36,14 @@ final class SimulatedDriver: Sendable {
         }
     }
 
-    init(_ scenario: String, level: String = "R580") throws {
+    init(_ scenario: String, level: String = "R580", hiding: String? = nil) throws {
         var template = Array("/tmp/gpu-tests.XXXXXX".utf8CString)
         directory = try #require(mkdtemp(&template).map { String(cString: $0) })
         library = directory + "/libnvidia-ml.so.1"
         scenarioPath = directory + "/scenario"
         // A copy is another library for ld.so, with state of its own.
-        let bytes = try LocalFile.read(try Self.build(level))
+        var bytes = try LocalFile.read(try Self.build(level))
+        if let hiding { try Self.hide(hiding, in: &bytes) }
         try Descriptor(opening: library, O_CREAT | O_WRONLY, mode: 0o755).writeAll(bytes)
         try Descriptor(opening: scenarioPath, O_CREAT | O_WRONLY, mode: 0o644).writeAll(Array(scenario.utf8))
         handle = try #require(dlopen(library, RTLD_NOW))
@@ -50,8 +52,24 @@ final class SimulatedDriver: Sendable {
         unsafeBitCast(use, to: UseScenario.self)(scenarioPath)
     }
 
+    /// Renames a function in the table of names that dlsym searches: the first place of the file where it stands.
+    private static func hide(_ function: String, in library: inout [UInt8]) throws {
+        let name = [0] + Array(function.utf8) + [0]
+        let start = try #require(library.indices.first { library[$0...].starts(with: name) }, "no \(function)")
+        library[start + 1] = UInt8(ascii: "x")
+    }
+
+    /// Closes the library here; no more may be asked of it after that but to change the scenario.
+    func letGo() {
+        let isFirst = isHeld.withLock { held in
+            defer { held = false }
+            return held
+        }
+        if isFirst { dlclose(handle) }
+    }
+
     deinit {
-        dlclose(handle)
+        letGo()
         for name in ["scenario", "scenario.new", "libnvidia-ml.so.1", "late.so"] { unlink(directory + "/" + name) }
         rmdir(directory)
     }
@@ -68,6 +86,14 @@ final class SimulatedDriver: Sendable {
         typealias CallCount = @convention(c) (UnsafePointer<CChar>?) -> UInt64
         let symbol = try #require(dlsym(handle, "nvmlSimulatorCallCount"))
         return unsafeBitCast(symbol, to: CallCount.self)(function)
+    }
+
+    /// What was allocated in the library and not given back: event sets and profiling samples.
+    func outstanding() throws -> (eventSets: UInt32, profilingSamples: UInt32) {
+        typealias Count = @convention(c) () -> UInt32
+        let sets = try #require(dlsym(handle, "nvmlSimulatorEventSets"))
+        let samples = try #require(dlsym(handle, "nvmlSimulatorGpmSamples"))
+        return (unsafeBitCast(sets, to: Count.self)(), unsafeBitCast(samples, to: Count.self)())
     }
 
     /// What NVML says to somebody who did not initialize it: UNINITIALIZED unless the agent holds it open.
@@ -88,6 +114,7 @@ final class SimulatedDriver: Sendable {
         // A machine that is busy with other tests must not find the sampler in a long pause.
         options.retryLimitMilliseconds = 20
         options.lostRetryMilliseconds = 3_600_000
+        options.eventWaitMilliseconds = 20
         return options
     }
 

@@ -19,6 +19,7 @@ struct nvmlEventSet_st {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct nvmlEventSet_st *sets;
+static unsigned int alive;
 
 static bool is_set(nvmlEventSet_t set)
 {
@@ -48,6 +49,7 @@ EXPORT nvmlReturn_t nvmlEventSetCreate(nvmlEventSet_t *set)
         inotify_add_watch(fresh->watch, directory, IN_CLOSE_WRITE | IN_MOVED_TO | IN_MODIFY);
     }
     pthread_mutex_lock(&lock);
+    alive++;
     fresh->next = sets;
     sets = fresh;
     pthread_mutex_unlock(&lock);
@@ -66,6 +68,7 @@ EXPORT nvmlReturn_t nvmlEventSetFree(nvmlEventSet_t set)
     struct nvmlEventSet_st *found = *at;
     if (found != NULL) {
         *at = found->next;
+        alive--;
     }
     pthread_mutex_unlock(&lock);
     if (found == NULL) {
@@ -103,7 +106,8 @@ EXPORT nvmlReturn_t nvmlDeviceRegisterEvents(nvmlDevice_t device, unsigned long 
         first = first && set->types[i] == 0;
     }
     if (first && call.scenario->event_count > 0) {
-        set->last_serial = call.scenario->events[call.scenario->event_count - 1].serial;
+        const struct event *last = &call.scenario->events[call.scenario->event_count - 1];
+        set->last_serial = last->serial + last->count - 1;
     }
     set->types[call.gpu_index] |= types;
     pthread_mutex_unlock(&lock);
@@ -117,11 +121,14 @@ static nvmlReturn_t next_event(const struct scenario *scenario, nvmlEventSet_t s
     pthread_mutex_lock(&lock);
     for (unsigned int i = 0; i < scenario->event_count && result != NVML_SUCCESS; i++) {
         const struct event *event = &scenario->events[i];
-        if (event->serial <= set->last_serial) {
+        if (event->serial + event->count - 1 <= set->last_serial) {
             continue;
         }
-        set->last_serial = event->serial;
-        if ((set->types[event->gpu] & event->type) != 0) {
+        /* One at a time of those that this line stands for; all at once when nobody asked for them. */
+        bool wanted = (set->types[event->gpu] & event->type) != 0;
+        unsigned int next = set->last_serial < event->serial ? event->serial : set->last_serial + 1;
+        set->last_serial = wanted ? next : event->serial + event->count - 1;
+        if (wanted) {
             *data = (nvmlEventData_t){
                 .device = device_handle(event->gpu, -1), .eventType = event->type, .eventData = event->data,
                 .gpuInstanceId = event->gpu_instance, .computeInstanceId = event->compute_instance,
@@ -193,4 +200,13 @@ EXPORT nvmlReturn_t nvmlEventSetWait(nvmlEventSet_t set, nvmlEventData_t *data, 
         data->eventData = event.eventData;
     }
     return result;
+}
+
+/* Not part of NVML: event sets that were created and not freed. */
+EXPORT unsigned int nvmlSimulatorEventSets(void)
+{
+    pthread_mutex_lock(&lock);
+    unsigned int answer = alive;
+    pthread_mutex_unlock(&lock);
+    return answer;
 }

@@ -1,5 +1,6 @@
 /* Field values (many numbers in one call) and time-stamped samples. */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <string.h>
 
 #include "abi.h"
@@ -44,6 +45,19 @@ static nvmlReturn_t fill(const struct call *call, nvmlFieldValue_t *field)
     case NVML_FI_DEV_ECC_DBE_VOL_TOTAL: return as_ullong(field, ecc && !split ? gpu->ecc_uncorrected_volatile : UNSUPPORTED);
     case NVML_FI_DEV_ECC_SBE_AGG_TOTAL: return as_ullong(field, ecc ? gpu->ecc_corrected_aggregate : UNSUPPORTED);
     case NVML_FI_DEV_ECC_DBE_AGG_TOTAL: return as_ullong(field, ecc ? gpu->ecc_uncorrected_aggregate : UNSUPPORTED);
+    case NVML_FI_DEV_RETIRED_SBE: return as_ullong(field, gpu->retired_sbe);
+    case NVML_FI_DEV_RETIRED_DBE: return as_ullong(field, gpu->retired_dbe);
+    case NVML_FI_DEV_RETIRED_PENDING: return as_uint(field, gpu->retired_pending);
+    case NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL: return as_ullong(field, gpu->nvlink_crc_flit);
+    case NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL: return as_ullong(field, gpu->nvlink_crc_data);
+    case NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL: return as_ullong(field, gpu->nvlink_replay);
+    case NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL: return as_ullong(field, gpu->nvlink_recovery);
+    case NVML_FI_DEV_PERF_POLICY_POWER: return as_ullong(field, gpu->violation_power_ns);
+    case NVML_FI_DEV_PERF_POLICY_THERMAL: return as_ullong(field, gpu->violation_thermal_ns);
+    case NVML_FI_DEV_PERF_POLICY_SYNC_BOOST: return as_ullong(field, gpu->violation_sync_boost_ns);
+    case NVML_FI_DEV_PERF_POLICY_BOARD_LIMIT: return as_ullong(field, gpu->violation_board_limit_ns);
+    case NVML_FI_DEV_PERF_POLICY_LOW_UTILIZATION: return as_ullong(field, gpu->violation_low_utilization_ns);
+    case NVML_FI_DEV_PERF_POLICY_RELIABILITY: return as_ullong(field, gpu->violation_reliability_ns);
     case NVML_FI_DEV_MEMORY_TEMP: return as_uint(field, gpu->temperature_memory_c);
     case NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION: return as_ullong(field, energy_now_mj(call));
     case NVML_FI_DEV_NVLINK_LINK_COUNT: return as_uint(field, gpu->nvlink_count);
@@ -80,7 +94,46 @@ EXPORT nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t device, int count, nvm
     return any ? NVML_SUCCESS : NVML_ERROR_NOT_SUPPORTED;
 }
 
-enum { SAMPLE_PERIOD_US = 166667, SAMPLE_BUFFER = 120 };
+enum { SAMPLE_PERIOD_US = 166667, SAMPLE_BUFFER = 120, HISTORY = 256 };
+
+/* From when on a GPU's utilization was what: the newest HISTORY changes, oldest first. */
+static struct change {
+    uint64_t from_us, gpu, memory;
+} history[MAX_GPUS][HISTORY];
+static unsigned int changes[MAX_GPUS];
+static pthread_mutex_t history_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void samples_note(const struct scenario *scenario)
+{
+    uint64_t now = wall_us();
+    pthread_mutex_lock(&history_lock);
+    for (unsigned int i = 0; i < MAX_GPUS; i++) {
+        const struct gpu *gpu = &scenario->gpus[i];
+        struct change *last = changes[i] > 0 ? &history[i][changes[i] - 1] : NULL;
+        if (last != NULL && last->gpu == gpu->utilization_gpu && last->memory == gpu->utilization_memory) {
+            continue;
+        }
+        if (changes[i] == HISTORY) {
+            memmove(&history[i][0], &history[i][1], sizeof history[i] - sizeof history[i][0]);
+            changes[i]--;
+        }
+        /* The first scenario has been so for ever. */
+        history[i][changes[i]++] = (struct change){last == NULL ? 0 : now, gpu->utilization_gpu, gpu->utilization_memory};
+    }
+    pthread_mutex_unlock(&history_lock);
+}
+
+static uint64_t utilization_at(unsigned int gpu, bool memory, uint64_t at_us)
+{
+    pthread_mutex_lock(&history_lock);
+    unsigned int i = changes[gpu] - 1;
+    while (i > 0 && history[gpu][i].from_us > at_us) {
+        i--;
+    }
+    uint64_t value = memory ? history[gpu][i].memory : history[gpu][i].gpu;
+    pthread_mutex_unlock(&history_lock);
+    return value == UNSUPPORTED ? 0 : value;
+}
 
 /* Samples lie on a fixed grid of the wall clock, six a second, so a caller never sees one twice. */
 EXPORT nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t device, int type, unsigned long long last_seen, int *value_type,
@@ -114,7 +167,9 @@ EXPORT nvmlReturn_t nvmlDeviceGetSamples(nvmlDevice_t device, int type, unsigned
     for (uint64_t slot = oldest; slot <= newest && n < *count; slot++, n++) {
         samples[n].timeStamp = slot * SAMPLE_PERIOD_US;
         samples[n].sampleValue.ullVal = 0;
-        samples[n].sampleValue.uiVal = (unsigned int)values[type];
+        uint64_t value = type == 1 || type == 2 ? utilization_at(call.gpu_index, type == 2, slot * SAMPLE_PERIOD_US)
+                                                : values[type];
+        samples[n].sampleValue.uiVal = (unsigned int)value;
     }
     *count = n;
     return NVML_SUCCESS;

@@ -271,3 +271,33 @@ EXPORT nvmlReturn_t nvmlDeviceGetConfComputeMemSizeInfo(nvmlDevice_t device, nvm
     (void)info;
     return NVML_ERROR_NOT_SUPPORTED;
 }
+
+static nvmlReturn_t give_licence(const struct call *call, nvmlGridLicensableFeatures_t *features)
+{
+    if (features == NULL) {
+        return NVML_ERROR_INVALID_ARGUMENT;
+    }
+    memset(features, 0, sizeof *features);
+    if (call->gpu->virtualization_mode != NVML_GPU_VIRTUALIZATION_MODE_VGPU || call->gpu->vgpu_licensed == UNSUPPORTED) {
+        return NVML_SUCCESS;
+    }
+    features->isGridLicenseSupported = 1;
+    features->licensableFeaturesCount = 1;
+    features->gridLicensableFeatures[0].featureCode = 1;
+    features->gridLicensableFeatures[0].featureState = (unsigned int)call->gpu->vgpu_licensed;
+    features->gridLicensableFeatures[0].featureEnabled = 1;
+    snprintf(features->gridLicensableFeatures[0].productName, 128, "NVIDIA Virtual Compute Server");
+    return NVML_SUCCESS;
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetGridLicensableFeatures_v4(nvmlDevice_t device, nvmlGridLicensableFeatures_t *features)
+{
+    GPU_CALL(nvmlDeviceGetGridLicensableFeatures_v4, device)
+    return give_licence(&call, features);
+}
+
+EXPORT nvmlReturn_t nvmlDeviceGetGridLicensableFeatures_v3(nvmlDevice_t device, nvmlGridLicensableFeatures_t *features)
+{
+    GPU_CALL(nvmlDeviceGetGridLicensableFeatures_v3, device)
+    return give_licence(&call, features);
+}

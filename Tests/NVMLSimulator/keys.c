@@ -81,7 +81,34 @@ static const struct key gpu_keys[] = {
     {"nvlink.count", GPU(nvlink_count), U32, 18},
     {"nvlink.tx_kib", GPU(nvlink_tx_kib), U64, 0},
     {"nvlink.rx_kib", GPU(nvlink_rx_kib), U64, 0},
+    {"nvlink.crc_flit_errors", GPU(nvlink_crc_flit), U64, 0},
+    {"nvlink.crc_data_errors", GPU(nvlink_crc_data), U64, 0},
+    {"nvlink.replay_errors", GPU(nvlink_replay), U64, 0},
+    {"nvlink.recovery_errors", GPU(nvlink_recovery), U64, 0},
     {"fabric.state", GPU(fabric_state), U32, 3},
+    {"violation.power_ns", GPU(violation_power_ns), U64, 0},
+    {"violation.thermal_ns", GPU(violation_thermal_ns), U64, 0},
+    {"violation.sync_boost_ns", GPU(violation_sync_boost_ns), U64, 0},
+    {"violation.board_limit_ns", GPU(violation_board_limit_ns), U64, 0},
+    {"violation.low_utilization_ns", GPU(violation_low_utilization_ns), U64, 0},
+    {"violation.reliability_ns", GPU(violation_reliability_ns), U64, 0},
+    {"retired.single_bit", GPU(retired_sbe), U64, UNSUPPORTED}, /* GPUs before Ampere; newer ones remap rows */
+    {"retired.double_bit", GPU(retired_dbe), U64, UNSUPPORTED},
+    {"retired.pending", GPU(retired_pending), U64, UNSUPPORTED},
+    {"vgpu.licensed", GPU(vgpu_licensed), SWITCH, 0},
+    {"gpm.supported", GPU(gpm_supported), SWITCH, 1},
+    {"gpm.graphics", GPU(gpm.graphics), U32, 0},
+    {"gpm.sm", GPU(gpm.sm), U32, 0},
+    {"gpm.sm_occupancy", GPU(gpm.sm_occupancy), U32, 0},
+    {"gpm.tensor", GPU(gpm.tensor), U32, 0},
+    {"gpm.dram", GPU(gpm.dram), U32, 0},
+    {"gpm.fp64", GPU(gpm.fp64), U32, 0},
+    {"gpm.fp32", GPU(gpm.fp32), U32, 0},
+    {"gpm.fp16", GPU(gpm.fp16), U32, 0},
+    {"gpm.pcie_tx_mib_s", GPU(gpm.pcie_tx), U32, 0},
+    {"gpm.pcie_rx_mib_s", GPU(gpm.pcie_rx), U32, 0},
+    {"gpm.nvlink_rx_mib_s", GPU(gpm.nvlink_rx), U32, 0},
+    {"gpm.nvlink_tx_mib_s", GPU(gpm.nvlink_tx), U32, 0},
     {"minor", GPU(minor), U32, 0},
     {"brand", GPU(brand), U32, 14},
     {"architecture", GPU(architecture), U32, 9},
@@ -102,6 +129,14 @@ static const struct key gpu_keys[] = {
 #define MIG(member) offsetof(struct mig, member)
 static const struct key mig_keys[] = {
     {"uuid", MIG(uuid), STRING, 0},
+    {"gpm.graphics", MIG(gpm.graphics), U32, 0},
+    {"gpm.sm", MIG(gpm.sm), U32, 0},
+    {"gpm.sm_occupancy", MIG(gpm.sm_occupancy), U32, 0},
+    {"gpm.tensor", MIG(gpm.tensor), U32, 0},
+    {"gpm.dram", MIG(gpm.dram), U32, 0},
+    {"gpm.fp64", MIG(gpm.fp64), U32, 0},
+    {"gpm.fp32", MIG(gpm.fp32), U32, 0},
+    {"gpm.fp16", MIG(gpm.fp16), U32, 0},
     {"profile", MIG(profile), STRING, 0},
     {"gi", MIG(gpu_instance), U32, 0},
     {"ci", MIG(compute_instance), U32, 0},
@@ -119,6 +154,7 @@ static const struct key top_keys[] = {
     {"gpu.count", TOP(gpu_count), U32, 1},
     {"strings.unterminated", TOP(unterminated_strings), SWITCH, 0},
     {"processes.v3_stride", TOP(v3_stride), U32, 0},
+    {"processes.growing", TOP(growing_lists), U32, 0},
 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -339,7 +375,7 @@ static const char *set_event(struct scenario *scenario, const char *serial, char
     struct event event;
     uint64_t number;
     if (!parse_number(serial, &number) || number == 0 || number > UINT32_MAX || !parse_event(value, &event)) {
-        return "expected event.SERIAL = gpu=N type=xid data=N";
+        return "expected event.SERIAL = gpu=N type=xid data=N [count=N]";
     }
     if (scenario->event_count == MAX_EVENTS) {
         return "too many events";

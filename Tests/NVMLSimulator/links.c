@@ -1,4 +1,4 @@
-/* PCIe, NVLink, the NVSwitch fabric, and the profiling interface that the simulated GPUs lack. */
+/* PCIe, NVLink and the NVSwitch fabric. */
 #define _GNU_SOURCE
 #include <string.h>
 #include <time.h>
@@ -52,8 +52,13 @@ EXPORT nvmlReturn_t nvmlDeviceGetNvLinkErrorCounter(nvmlDevice_t device, unsigne
                                                     unsigned long long *count)
 {
     GPU_CALL(nvmlDeviceGetNvLinkErrorCounter, device)
-    (void)counter;
-    return has_link(call.gpu, link) ? give_ullong(0, count) : NVML_ERROR_NOT_SUPPORTED;
+    const uint64_t values[] = {call.gpu->nvlink_replay, call.gpu->nvlink_recovery, call.gpu->nvlink_crc_flit,
+                               call.gpu->nvlink_crc_data};
+    if (counter < 0 || counter > 3 || !has_link(call.gpu, link)) {
+        return NVML_ERROR_NOT_SUPPORTED;
+    }
+    /* Every error is one of the first link. */
+    return give_ullong(link == 0 ? values[counter] : 0, count);
 }
 
 EXPORT nvmlReturn_t nvmlDeviceGetGpuFabricInfo(nvmlDevice_t device, nvmlGpuFabricInfo_t *info)
@@ -86,18 +91,5 @@ EXPORT nvmlReturn_t nvmlDeviceGetGpuFabricInfoV(nvmlDevice_t device, nvmlGpuFabr
     nvmlGpuFabricInfo_v3_t full = {.version = info->version, .status = NVML_SUCCESS,
                                    .state = (unsigned char)call.gpu->fabric_state};
     memcpy(info, &full, third ? sizeof(nvmlGpuFabricInfo_v3_t) : sizeof(nvmlGpuFabricInfo_v2_t));
-    return NVML_SUCCESS;
-}
-
-EXPORT nvmlReturn_t nvmlGpmQueryDeviceSupport(nvmlDevice_t device, nvmlGpmSupport_t *support)
-{
-    DEVICE_CALL(nvmlGpmQueryDeviceSupport, device)
-    if (support == NULL) {
-        return NVML_ERROR_INVALID_ARGUMENT;
-    }
-    if (support->version != nvmlGpmSupport_v1) {
-        return NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
-    }
-    support->isSupportedDevice = 0;
     return NVML_SUCCESS;
 }

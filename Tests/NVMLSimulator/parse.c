@@ -180,7 +180,7 @@ bool parse_processes(char *text, struct process_list *list)
     return true;
 }
 
-/* gpu=N type=xid|ecc_single|ecc_double|pstate|clock|power_source|mig_config|NUMBER data=N [gi=N ci=N] */
+/* gpu=N type=xid|ecc_single|ecc_double|pstate|clock|power_source|mig_config|NUMBER data=N [count=N] [gi=N ci=N] */
 bool parse_event(char *text, struct event *event)
 {
     static const struct {
@@ -193,6 +193,7 @@ bool parse_event(char *text, struct event *event)
         {"mig_config", nvmlEventMigConfigChange},
     };
     event->gpu = 0;
+    event->count = 1;
     event->type = 0;
     event->data = 0;
     event->gpu_instance = event->compute_instance = UINT32_MAX;
@@ -210,6 +211,8 @@ bool parse_event(char *text, struct event *event)
             good = parse_uint(word, &event->gpu) && event->gpu < MAX_GPUS;
         } else if (strcmp(name, "data") == 0) {
             good = parse_number(word, &event->data);
+        } else if (strcmp(name, "count") == 0) {
+            good = parse_uint(word, &event->count) && event->count > 0;
         } else if (strcmp(name, "gi") == 0) {
             good = parse_uint(word, &event->gpu_instance);
         } else if (strcmp(name, "ci") == 0) {

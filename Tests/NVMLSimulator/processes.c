@@ -20,6 +20,10 @@ static unsigned int count_of(const struct call *call, const struct process_list 
     return count;
 }
 
+/* How often a list grew in this process; see processes.growing. */
+static uint64_t grown;
+enum { GROWTH = 16 };
+
 /* Entries lie `stride` bytes apart and are filled as far as that reaches. */
 static nvmlReturn_t give_list(const struct call *call, const struct process_list *list, uint64_t stride,
                               unsigned int *count, void *out)
@@ -28,6 +32,11 @@ static nvmlReturn_t give_list(const struct call *call, const struct process_list
         return NVML_ERROR_INVALID_ARGUMENT;
     }
     unsigned int needed = count_of(call, list), room = *count;
+    if (__atomic_load_n(&grown, __ATOMIC_RELAXED) < call->scenario->growing_lists) {
+        /* Between two calls more processes came, and ended again before the last one. */
+        *count = room + 1 + GROWTH * __atomic_add_fetch(&grown, 1, __ATOMIC_RELAXED);
+        return NVML_ERROR_INSUFFICIENT_SIZE;
+    }
     *count = needed;
     if (needed > room) {
         return NVML_ERROR_INSUFFICIENT_SIZE;
@@ -52,16 +61,16 @@ static nvmlReturn_t give_list(const struct call *call, const struct process_list
 
 #define LISTS(kind, member)                                                                                         \
     EXPORT nvmlReturn_t nvmlDeviceGet##kind##RunningProcesses(nvmlDevice_t device, unsigned int *count,             \
-                                                              nvmlProcessInfo_v1_t *out)                            \
+                                                              void *out)            \
     {                                                                                                               \
         DEVICE_CALL(nvmlDeviceGet##kind##RunningProcesses, device)                                                  \
-        return give_list(&call, &call.gpu->member, sizeof *out, count, out);                                        \
+        return give_list(&call, &call.gpu->member, sizeof(nvmlProcessInfo_v1_t), count, out);                                        \
     }                                                                                                               \
     EXPORT nvmlReturn_t nvmlDeviceGet##kind##RunningProcesses_v2(nvmlDevice_t device, unsigned int *count,          \
-                                                                 nvmlProcessInfo_v2_t *out)                         \
+                                                                 void *out)            \
     {                                                                                                               \
         DEVICE_CALL(nvmlDeviceGet##kind##RunningProcesses_v2, device)                                               \
-        return give_list(&call, &call.gpu->member, sizeof *out, count, out);                                        \
+        return give_list(&call, &call.gpu->member, sizeof(nvmlProcessInfo_v2_t), count, out);                                        \
     }                                                                                                               \
     EXPORT nvmlReturn_t nvmlDeviceGet##kind##RunningProcesses_v3(nvmlDevice_t device, unsigned int *count,          \
                                                                  void *out)                                         \

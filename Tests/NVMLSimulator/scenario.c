@@ -194,6 +194,7 @@ static void refresh(void)
         now = after;
         if (settled || attempt == 7) {
             if (fresh != NULL) {
+                samples_note(fresh);
                 drop(current);
                 current = fresh;
                 loaded_signature = now;

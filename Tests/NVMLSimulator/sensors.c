@@ -216,6 +216,14 @@ EXPORT nvmlReturn_t nvmlDeviceGetViolationStatus(nvmlDevice_t device, int policy
     if (time == NULL || policy < 0 || policy > 11) {
         return NVML_ERROR_INVALID_ARGUMENT;
     }
-    *time = (nvmlViolationTime_t){.referenceTime = wall_us()};
+    const struct gpu *gpu = call.gpu;
+    const uint64_t values[] = {gpu->violation_power_ns,           gpu->violation_thermal_ns,
+                               gpu->violation_sync_boost_ns,      gpu->violation_board_limit_ns,
+                               gpu->violation_low_utilization_ns, gpu->violation_reliability_ns};
+    uint64_t value = policy < 6 ? values[policy] : 0;
+    if (value == UNSUPPORTED) {
+        return NVML_ERROR_NOT_SUPPORTED;
+    }
+    *time = (nvmlViolationTime_t){.referenceTime = wall_us(), .violationTime = value};
     return NVML_SUCCESS;
 }

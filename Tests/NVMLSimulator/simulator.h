@@ -15,7 +15,7 @@ enum {
     MAX_MIG = 8, /* slots per GPU; seven instances at most, and one gap to be found */
     MAX_PROCESSES = 64,
     MAX_EVENTS = 256,
-    MAX_FIELDS = 16,
+    MAX_FIELDS = 48,
     TEXT = 96, /* the longest string NVML hands out, with its zero */
 };
 
@@ -52,8 +52,14 @@ struct process_list {
     struct process *items;
 };
 
+/* What the profiling interface answers, in percent and MiB per second, by nvmlGpmMetric_t.metricId. */
+struct gpm {
+    uint64_t graphics, sm, sm_occupancy, tensor, dram, fp64, fp32, fp16, pcie_tx, pcie_rx, nvlink_rx, nvlink_tx;
+};
+
 struct mig {
     bool present;
+    struct gpm gpm;
     char uuid[TEXT];
     char profile[TEXT];
     uint64_t gpu_instance, compute_instance, slices, multiprocessors;
@@ -85,6 +91,11 @@ struct gpu {
     uint64_t pcie_generation, pcie_width, pcie_max_generation, pcie_max_width, pcie_replay, pcie_tx_bytes,
         pcie_rx_bytes, pcie_tx_kib_s, pcie_rx_kib_s;
     uint64_t nvlink_count, nvlink_tx_kib, nvlink_rx_kib, fabric_state;
+    uint64_t nvlink_crc_flit, nvlink_crc_data, nvlink_replay, nvlink_recovery;
+    uint64_t violation_power_ns, violation_thermal_ns, violation_sync_boost_ns, violation_board_limit_ns,
+        violation_low_utilization_ns, violation_reliability_ns;
+    uint64_t retired_sbe, retired_dbe, retired_pending, vgpu_licensed, gpm_supported;
+    struct gpm gpm;
     uint64_t minor, brand, architecture, compute_major, compute_minor, cores, memory_bus_width, module_id;
     uint64_t virtualization_mode, persistence_mode, compute_mode, accounting_mode;
     uint64_t mig_mode, mig_pending, mig_max;
@@ -96,7 +107,7 @@ struct gpu {
 };
 
 struct event {
-    unsigned int serial;
+    unsigned int serial, count; /* stands for `count` events with ascending serials */
     unsigned int gpu;
     uint64_t type, data;
     unsigned int gpu_instance, compute_instance;
@@ -108,7 +119,7 @@ struct scenario {
     uint64_t loaded_boottime_ms;
     enum level level;
     char driver_version[TEXT], nvml_version[TEXT];
-    uint64_t cuda_version, gpu_count, unterminated_strings, v3_stride;
+    uint64_t cuda_version, gpu_count, unterminated_strings, v3_stride, growing_lists;
     struct behaviour behaviour;
     struct gpu gpus[MAX_GPUS];
     unsigned int event_count;
@@ -121,6 +132,10 @@ const struct scenario *scenario_acquire(void);
 void scenario_release(const struct scenario *scenario);
 /* The directory to watch for changes of the scenario file; fits PATH_MAX. */
 void scenario_directory(char *directory, size_t size);
+
+/* ---- fields.c ---- */
+/* Remembers from when on the GPUs' utilization is what this scenario says: samples of before keep their value. */
+void samples_note(const struct scenario *scenario);
 
 /* ---- keys.c ---- */
 /* A scenario with every default set. */

@@ -353,6 +353,37 @@ class Simulator(unittest.TestCase):
             "gpu.0.field.83 = double 1234\ngpu.0.field.230 = NO_PERMISSION\ngpu.0.temperature.memory_c = 44\n")
         self.assertEqual(values, [0, 0, 3, 4, 0, 1234.0, 1, 44])
 
+    def test_profiling_metrics_are_read_between_two_samples(self):
+        values = self.run_python("""
+            nvmlInit()
+            gpu = nvmlDeviceGetHandleByIndex(0)
+            first, second = nvmlGpmSampleAlloc(), nvmlGpmSampleAlloc()
+            wanted = c_nvmlGpmMetricsGet_t()
+            wanted.version, wanted.numMetrics, wanted.sample1, wanted.sample2 = 1, 3, first, second
+            for place, metric in enumerate([NVML_GPM_METRIC_SM_UTIL, NVML_GPM_METRIC_ANY_TENSOR_UTIL, 9999]):
+                wanted.metrics[place].metricId = metric
+            early = code(nvmlGpmMetricsGet, wanted)
+            nvmlGpmSampleGet(gpu, first)
+            nvmlGpmSampleGet(gpu, second)
+            nvmlGpmMetricsGet(wanted)
+            nvmlGpmSampleFree(first), nvmlGpmSampleFree(second)
+            print(json.dumps([nvmlGpmQueryDeviceSupport(gpu).isSupportedDevice, early]
+                             + [[metric.nvmlReturn, metric.value] for metric in wanted.metrics[:3]]))""",
+            "gpu.0.gpm.sm = 80\ngpu.0.gpm.tensor = 33\n")
+        self.assertEqual(values, [1, 2, [0, 80.0], [0, 33.0], [3, 0.0]])
+
+    def test_a_sample_keeps_the_utilization_of_its_own_time(self):
+        values = self.run_python("""
+            nvmlInit()
+            gpu = nvmlDeviceGetHandleByIndex(0)
+            scenario("gpu.0.utilization.gpu = 5\\n")
+            nvmlDeviceGetUtilizationRates(gpu)
+            time.sleep(0.5)
+            kind, samples = nvmlDeviceGetSamples(gpu, NVML_GPU_UTILIZATION_SAMPLES, 0)
+            print(json.dumps([samples[0].sampleValue.uiVal, samples[-1].sampleValue.uiVal]))""",
+            "gpu.0.utilization.gpu = 90\n")
+        self.assertEqual(values, [90, 5])
+
     def test_a_malformed_line_says_so_once_and_the_rest_counts(self):
         text = "what is this\ngpu.0.power.mw = lots\nhang.nvmlNothing = true\ngpu.0.temperature.c = 55\n"
         program = PRELUDE + "nvmlInit()\ngpu = nvmlDeviceGetHandleByIndex(0)\n" \

@@ -26,6 +26,10 @@ import Testing
     }
 
     @Test(arguments: [
+        (
+            "[metrics]\nlisten = \"9400\"",
+            "c.toml:2:1: metrics.listen must be ADDRESS:PORT, such as 127.0.0.1:9400 or [::1]:9400"
+        ),
         ("[gpu]\nsample_interval_ms = 5", "c.toml:2:1: gpu.sample_interval_ms must be from 250 to 60000"),
         ("[gpu]\n\n  library = 7", "c.toml:3:3: gpu.library must be a string"),
         ("[gpu]\nlibary = \"x\"", "c.toml:2:1: unknown key \"libary\" in [gpu]; did you mean \"library\"?"),
@@ -97,6 +101,23 @@ import Testing
         "", "/mnt", "/mnt *", "mnt * pod", "/mnt * gone", #"/mnt\ * pod"#, #"/mnt\9 * pod"#, #"/mnt\000 * pod"#,
     ]) func whatIsNoRuleIsRefused(text: String) {
         #expect(throws: StorageRule.Refusal.self) { try StorageRule(text) }
+    }
+}
+
+@Suite struct TOMLValuesTests {
+    @Test func textsAndTruthValuesAreFoundByTheirKeys() throws {
+        let values = try #require(
+            TOMLValues("a = 'x'\n[t.u]\nb = true\nc = 1\n[[t.list]]\nn = '1'\n[[t.list]]\nn = '2'\n[e]\nd.f = \"g\""))
+        #expect(values.string(["a"]) == "x" && values.string(["e", "d", "f"]) == "g")
+        #expect(values.boolean(["t", "u", "b"]) == true)
+        #expect(values.string(["t", "u", "c"]) == nil && values.boolean(["a"]) == nil)
+        #expect(values.contains(["t"]) && values.contains(["t", "u"]) && values.contains(["t", "list"]))
+        #expect(values.contains(["e", "d"]) && !values.contains(["a"]) && !values.contains(["x"]))
+        #expect(TOMLValues("[empty]")?.contains(["empty"]) == true)
+    }
+
+    @Test func whatIsNoTOMLGivesNothing() {
+        for text in ["a =", "[t", "[[t]\n", "a = 1\na = 2"] { #expect(TOMLValues(text) == nil) }
     }
 }
 

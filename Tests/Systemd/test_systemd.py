@@ -140,6 +140,29 @@ class Service(unittest.TestCase):
         self.inside("systemctl", "kill", "--signal=KILL", "--kill-who=main", UNIT, check=True)
         wait_for(lambda: self.properties("MainPID")["MainPID"] not in ("0", str(pid)), 15, "the replacement")
 
+    def test_services_see_the_environment_while_the_volume_is_there(self):
+        configuration = '[storage]\\nvolumes = ["/mnt/data"]\\nrules = ["/mnt/data tmpfs volume stands for NFS"]\\n'
+        self.inside(
+            "sh", "-ec", "mkdir -p /mnt/data /etc/packet-agent; mount -t tmpfs data /mnt/data;"
+            f"printf '{configuration}' >/etc/packet-agent/config.toml", check=True)
+        self.addCleanup(self.inside, "sh", "-c", "umount /mnt/data; packet-agent env revert; rm /etc/packet-agent/config.toml")
+        unit = "[Service]\\nType=oneshot\\nExecStart=/bin/sh -c \"env >/run/seen\"\\n"
+        self.inside("sh", "-c", f"printf '{unit}' >/run/systemd/system/seen.service", check=True)
+        service = lambda: self.inside("sh", "-c", "systemctl start seen && cat /run/seen", check=True).stdout
+        self.assertNotIn("/mnt/data", service())
+        self.inside("packet-agent", "env", "apply", check=True)
+        self.assertIn("HF_HOME=/mnt/data/huggingface\n", service())
+        proof = json.loads(self.inside("packet-agent", "env", "prove", "--json").stdout)
+        found = {session["title"]: session for session in proof["sessions"]}["systemd service"]
+        self.assertEqual(found["state"], "sees", found)
+        # Also after the manager read its generators again.
+        self.inside("systemctl", "daemon-reload", check=True)
+        self.assertIn("HF_HOME=/mnt/data/huggingface\n", service())
+        # The volume goes, and with it everything that names it.
+        self.inside("umount", "/mnt/data", check=True)
+        self.inside("packet-agent", "env", "apply")
+        self.assertNotIn("/mnt/data", service())
+
     def test_stop_is_clean_and_keeps_what_sessions_read(self):
         self.inside("packet-agent", "status", "--wait=20")
         self.inside("systemctl", "stop", UNIT, check=True)

@@ -66,6 +66,9 @@ int clinux_set_dumpable(int value);
 // ioctl(2) TIOCGWINSZ: columns of the terminal, or -errno.
 int clinux_terminal_columns(int descriptor);
 
+// ioctl(2) TIOCGWINSZ: columns and rows of the terminal; 0 or -errno.
+int clinux_terminal_size(int descriptor, int *columns, int *rows);
+
 // getrandom(2): fills the whole buffer.
 int clinux_getrandom(void *buffer, size_t count);
 

@@ -20,6 +20,7 @@ typedef struct nvmlDevice_st *nvmlDevice_t;
 typedef struct nvmlEventSet_st *nvmlEventSet_t;
 typedef struct nvmlGpuInstance_st *nvmlGpuInstance_t;
 typedef struct nvmlComputeInstance_st *nvmlComputeInstance_t;
+typedef struct nvmlGpmSample_st *nvmlGpmSample_t;
 
 /* ---- return codes ---- */
 typedef int nvmlReturn_t;
@@ -101,6 +102,19 @@ typedef int nvmlReturn_t;
 #define NVML_FI_DEV_ECC_DBE_VOL_TOTAL 4u
 #define NVML_FI_DEV_ECC_SBE_AGG_TOTAL 5u
 #define NVML_FI_DEV_ECC_DBE_AGG_TOTAL 6u
+#define NVML_FI_DEV_RETIRED_SBE 29u
+#define NVML_FI_DEV_RETIRED_DBE 30u
+#define NVML_FI_DEV_RETIRED_PENDING 31u
+#define NVML_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL 38u
+#define NVML_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL 45u
+#define NVML_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL 52u
+#define NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL 59u
+#define NVML_FI_DEV_PERF_POLICY_POWER 74u /* this and the five after it in nanoseconds */
+#define NVML_FI_DEV_PERF_POLICY_THERMAL 75u
+#define NVML_FI_DEV_PERF_POLICY_SYNC_BOOST 76u
+#define NVML_FI_DEV_PERF_POLICY_BOARD_LIMIT 77u
+#define NVML_FI_DEV_PERF_POLICY_LOW_UTILIZATION 78u
+#define NVML_FI_DEV_PERF_POLICY_RELIABILITY 79u
 #define NVML_FI_DEV_MEMORY_TEMP 82u
 #define NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION 83u
 #define NVML_FI_DEV_NVLINK_LINK_COUNT 91u
@@ -116,6 +130,27 @@ typedef int nvmlReturn_t;
 #define NVML_FI_DEV_PCIE_COUNT_TX_BYTES 197u
 #define NVML_FI_DEV_PCIE_COUNT_RX_BYTES 198u
 #define NVML_FI_DEV_GET_GPU_RECOVERY_ACTION 230u
+
+/* nvmlDeviceGetSamples */
+#define NVML_GPU_UTILIZATION_SAMPLES 1
+#define NVML_MEMORY_UTILIZATION_SAMPLES 2
+
+/* nvmlGpmMetric_t.metricId; the first nine in percent, the others in MiB per second */
+#define NVML_GPM_METRIC_GRAPHICS_UTIL 1u
+#define NVML_GPM_METRIC_SM_UTIL 2u
+#define NVML_GPM_METRIC_SM_OCCUPANCY 3u
+#define NVML_GPM_METRIC_ANY_TENSOR_UTIL 5u
+#define NVML_GPM_METRIC_DRAM_BW_UTIL 10u
+#define NVML_GPM_METRIC_FP64_UTIL 11u
+#define NVML_GPM_METRIC_FP32_UTIL 12u
+#define NVML_GPM_METRIC_FP16_UTIL 13u
+#define NVML_GPM_METRIC_PCIE_TX_PER_SEC 20u
+#define NVML_GPM_METRIC_PCIE_RX_PER_SEC 21u
+#define NVML_GPM_METRIC_NVLINK_TOTAL_RX_PER_SEC 60u
+#define NVML_GPM_METRIC_NVLINK_TOTAL_TX_PER_SEC 61u
+
+/* nvmlDeviceGetVirtualizationMode */
+#define NVML_GPU_VIRTUALIZATION_MODE_VGPU 2
 
 /* nvmlEventData_t.eventType */
 #define nvmlEventTypeSingleBitEccError 0x1ull
@@ -289,13 +324,17 @@ typedef struct {
 typedef struct {
     unsigned int start;
     unsigned int size;
-} nvmlInstancePlacement_t;
+} nvmlGpuInstancePlacement_t;
+typedef struct {
+    unsigned int start;
+    unsigned int size;
+} nvmlComputeInstancePlacement_t;
 
 typedef struct {
     nvmlDevice_t device;
     unsigned int id;
     unsigned int profileId;
-    nvmlInstancePlacement_t placement;
+    nvmlGpuInstancePlacement_t placement;
 } nvmlGpuInstanceInfo_t;
 
 typedef struct {
@@ -303,7 +342,7 @@ typedef struct {
     nvmlGpuInstance_t gpuInstance;
     unsigned int id;
     unsigned int profileId;
-    nvmlInstancePlacement_t placement;
+    nvmlComputeInstancePlacement_t placement;
 } nvmlComputeInstanceInfo_t;
 
 typedef struct {
@@ -394,6 +433,54 @@ typedef struct {
 #define nvmlGpmSupport_v1 1u
 
 typedef struct {
+    unsigned int metricId;
+    nvmlReturn_t nvmlReturn;
+    double value; /* undefined unless nvmlReturn is NVML_SUCCESS */
+    struct {
+        char *shortName;
+        char *longName;
+        char *unit;
+    } metricInfo;
+} nvmlGpmMetric_t;
+
+/* The array is as long as in the newest header (13.4: 477), because the library may write as much as it knows;
+   older headers end at 98, 210 and 333 with the same version number. */
+#define CNVML_GPM_METRIC_CAPACITY 477
+typedef struct {
+    unsigned int version;
+    unsigned int numMetrics;
+    nvmlGpmSample_t sample1;
+    nvmlGpmSample_t sample2;
+    nvmlGpmMetric_t metrics[CNVML_GPM_METRIC_CAPACITY];
+} nvmlGpmMetricsGet_t;
+#define NVML_GPM_METRICS_GET_VERSION 1u
+
+typedef struct {
+    unsigned int year;
+    unsigned short month;
+    unsigned short day;
+    unsigned short hour;
+    unsigned short min;
+    unsigned short sec;
+    unsigned char status;
+} nvmlGridLicenseExpiry_t;
+
+typedef struct {
+    int featureCode;
+    unsigned int featureState; /* not 0 while licensed */
+    char licenseInfo[128];
+    char productName[128];
+    unsigned int featureEnabled;
+    nvmlGridLicenseExpiry_t licenseExpiry;
+} nvmlGridLicensableFeature_t;
+
+typedef struct {
+    int isGridLicenseSupported;
+    unsigned int licensableFeaturesCount;
+    nvmlGridLicensableFeature_t gridLicensableFeatures[3];
+} nvmlGridLicensableFeatures_t;
+
+typedef struct {
     unsigned long long protectedMemSizeKib;
     unsigned long long unprotectedMemSizeKib;
 } nvmlConfComputeMemSizeInfo_t;
@@ -401,6 +488,7 @@ typedef struct {
 /* ---- the functions that the agent looks up, by exact symbol name ---- */
 typedef nvmlReturn_t (*nvmlInitWithFlags_fn)(unsigned int flags);
 typedef nvmlReturn_t (*nvmlInit_v2_fn)(void);
+typedef nvmlReturn_t (*nvmlInit_fn)(void);
 typedef nvmlReturn_t (*nvmlShutdown_fn)(void);
 typedef const char *(*nvmlErrorString_fn)(nvmlReturn_t result);
 typedef nvmlReturn_t (*nvmlSystemGetDriverVersion_fn)(char *version, unsigned int length);
@@ -409,13 +497,27 @@ typedef nvmlReturn_t (*nvmlSystemGetCudaDriverVersion_v2_fn)(int *version);
 typedef nvmlReturn_t (*nvmlSystemGetCudaDriverVersion_fn)(int *version);
 typedef nvmlReturn_t (*nvmlDeviceGetCount_v2_fn)(unsigned int *count);
 typedef nvmlReturn_t (*nvmlDeviceGetHandleByIndex_v2_fn)(unsigned int index, nvmlDevice_t *device);
+typedef nvmlReturn_t (*nvmlDeviceGetCount_fn)(unsigned int *count);
+typedef nvmlReturn_t (*nvmlDeviceGetHandleByIndex_fn)(unsigned int index, nvmlDevice_t *device);
 typedef nvmlReturn_t (*nvmlDeviceGetHandleByUUID_fn)(const char *uuid, nvmlDevice_t *device);
 typedef nvmlReturn_t (*nvmlDeviceGetUUID_fn)(nvmlDevice_t device, char *uuid, unsigned int length);
 typedef nvmlReturn_t (*nvmlDeviceGetName_fn)(nvmlDevice_t device, char *name, unsigned int length);
 typedef nvmlReturn_t (*nvmlDeviceGetPciInfo_v3_fn)(nvmlDevice_t device, nvmlPciInfo_t *pci);
+typedef nvmlReturn_t (*nvmlDeviceGetVbiosVersion_fn)(nvmlDevice_t device, char *version, unsigned int length);
+typedef nvmlReturn_t (*nvmlDeviceGetMinorNumber_fn)(nvmlDevice_t device, unsigned int *minor);
+typedef nvmlReturn_t (*nvmlDeviceGetVirtualizationMode_fn)(nvmlDevice_t device, unsigned int *mode);
+typedef nvmlReturn_t (*nvmlDeviceGetGridLicensableFeatures_v4_fn)(nvmlDevice_t device,
+                                                                  nvmlGridLicensableFeatures_t *features);
+typedef nvmlReturn_t (*nvmlDeviceGetGridLicensableFeatures_v3_fn)(nvmlDevice_t device,
+                                                                  nvmlGridLicensableFeatures_t *features);
 typedef nvmlReturn_t (*nvmlDeviceGetMemoryInfo_v2_fn)(nvmlDevice_t device, nvmlMemory_v2_t *memory);
 typedef nvmlReturn_t (*nvmlDeviceGetMemoryInfo_fn)(nvmlDevice_t device, nvmlMemory_t *memory);
 typedef nvmlReturn_t (*nvmlDeviceGetUtilizationRates_fn)(nvmlDevice_t device, nvmlUtilization_t *utilization);
+typedef nvmlReturn_t (*nvmlDeviceGetEncoderUtilization_fn)(nvmlDevice_t device, unsigned int *percent,
+                                                           unsigned int *periodMicroseconds);
+typedef nvmlReturn_t (*nvmlDeviceGetDecoderUtilization_fn)(nvmlDevice_t device, unsigned int *percent,
+                                                           unsigned int *periodMicroseconds);
+typedef nvmlReturn_t (*nvmlDeviceGetEnforcedPowerLimit_fn)(nvmlDevice_t device, unsigned int *milliwatts);
 typedef nvmlReturn_t (*nvmlDeviceGetPowerUsage_fn)(nvmlDevice_t device, unsigned int *milliwatts);
 typedef nvmlReturn_t (*nvmlDeviceGetTotalEnergyConsumption_fn)(nvmlDevice_t device, unsigned long long *millijoules);
 typedef nvmlReturn_t (*nvmlDeviceGetTemperatureV_fn)(nvmlDevice_t device, nvmlTemperature_v1_t *temperature);
@@ -423,6 +525,10 @@ typedef nvmlReturn_t (*nvmlDeviceGetTemperature_fn)(nvmlDevice_t device, int sen
 typedef nvmlReturn_t (*nvmlDeviceGetClockInfo_fn)(nvmlDevice_t device, int type, unsigned int *megahertz);
 typedef nvmlReturn_t (*nvmlDeviceGetCurrentClocksEventReasons_fn)(nvmlDevice_t device, unsigned long long *reasons);
 typedef nvmlReturn_t (*nvmlDeviceGetCurrentClocksThrottleReasons_fn)(nvmlDevice_t device, unsigned long long *reasons);
+typedef nvmlReturn_t (*nvmlDeviceGetCurrPcieLinkGeneration_fn)(nvmlDevice_t device, unsigned int *generation);
+typedef nvmlReturn_t (*nvmlDeviceGetCurrPcieLinkWidth_fn)(nvmlDevice_t device, unsigned int *lanes);
+typedef nvmlReturn_t (*nvmlDeviceGetGpuFabricInfoV_fn)(nvmlDevice_t device, nvmlGpuFabricInfo_v3_t *info);
+typedef nvmlReturn_t (*nvmlDeviceGetGpuFabricInfo_fn)(nvmlDevice_t device, nvmlGpuFabricInfo_t *info);
 typedef nvmlReturn_t (*nvmlDeviceGetTotalEccErrors_fn)(nvmlDevice_t device, int errorType, int counterType,
                                                        unsigned long long *count);
 typedef nvmlReturn_t (*nvmlDeviceGetMemoryErrorCounter_fn)(nvmlDevice_t device, int errorType, int counterType,
@@ -439,6 +545,31 @@ typedef nvmlReturn_t (*nvmlDeviceGetDeviceHandleFromMigDeviceHandle_fn)(nvmlDevi
 typedef nvmlReturn_t (*nvmlDeviceGetGpuInstanceId_fn)(nvmlDevice_t device, unsigned int *id);
 typedef nvmlReturn_t (*nvmlDeviceGetComputeInstanceId_fn)(nvmlDevice_t device, unsigned int *id);
 typedef nvmlReturn_t (*nvmlDeviceGetAttributes_v2_fn)(nvmlDevice_t device, nvmlDeviceAttributes_t *attributes);
+/* Entries of 16, 24 or 32 bytes, by driver and not always by the function's name: hence no type. */
+typedef nvmlReturn_t (*nvmlDeviceGetComputeRunningProcesses_v3_fn)(nvmlDevice_t device, unsigned int *count,
+    void *processes);
+typedef nvmlReturn_t (*nvmlDeviceGetComputeRunningProcesses_v2_fn)(nvmlDevice_t device, unsigned int *count,
+    void *processes);
+typedef nvmlReturn_t (*nvmlDeviceGetComputeRunningProcesses_fn)(nvmlDevice_t device, unsigned int *count,
+    void *processes);
+typedef nvmlReturn_t (*nvmlDeviceGetGraphicsRunningProcesses_v3_fn)(nvmlDevice_t device, unsigned int *count,
+    void *processes);
+typedef nvmlReturn_t (*nvmlDeviceGetGraphicsRunningProcesses_v2_fn)(nvmlDevice_t device, unsigned int *count,
+    void *processes);
+typedef nvmlReturn_t (*nvmlDeviceGetGraphicsRunningProcesses_fn)(nvmlDevice_t device, unsigned int *count,
+    void *processes);
+typedef nvmlReturn_t (*nvmlDeviceGetMPSComputeRunningProcesses_v3_fn)(nvmlDevice_t device, unsigned int *count,
+    void *processes);
+typedef nvmlReturn_t (*nvmlDeviceGetMPSComputeRunningProcesses_v2_fn)(nvmlDevice_t device, unsigned int *count,
+    void *processes);
+typedef nvmlReturn_t (*nvmlDeviceGetMPSComputeRunningProcesses_fn)(nvmlDevice_t device, unsigned int *count,
+    void *processes);
+typedef nvmlReturn_t (*nvmlGpmQueryDeviceSupport_fn)(nvmlDevice_t device, nvmlGpmSupport_t *support);
+typedef nvmlReturn_t (*nvmlGpmSampleAlloc_fn)(nvmlGpmSample_t *sample);
+typedef nvmlReturn_t (*nvmlGpmSampleFree_fn)(nvmlGpmSample_t sample);
+typedef nvmlReturn_t (*nvmlGpmSampleGet_fn)(nvmlDevice_t device, nvmlGpmSample_t sample);
+typedef nvmlReturn_t (*nvmlGpmMigSampleGet_fn)(nvmlDevice_t device, unsigned int gpuInstanceId, nvmlGpmSample_t sample);
+typedef nvmlReturn_t (*nvmlGpmMetricsGet_fn)(nvmlGpmMetricsGet_t *metrics);
 typedef nvmlReturn_t (*nvmlEventSetCreate_fn)(nvmlEventSet_t *set);
 typedef nvmlReturn_t (*nvmlDeviceGetSupportedEventTypes_fn)(nvmlDevice_t device, unsigned long long *eventTypes);
 typedef nvmlReturn_t (*nvmlDeviceRegisterEvents_fn)(nvmlDevice_t device, unsigned long long eventTypes,

@@ -27,13 +27,24 @@ extension Check {
             why: "A token in a shared cache on the volume can be read by everybody who mounts the volume.",
             mend: "Keep tokens in a private place and remove them from the shared directory."
         ) { facts in
-            let exposed = facts.tools.filter { $0.tool.kind == "secret" && $0.classification.lifetime == .volume }
+            // The places that the plan itself gives are private (0700) on the volume too.
+            let own = Set(facts.plan?.variables(for: facts.user).map(\.value) ?? [])
+            let exposed = facts.tools.filter {
+                $0.tool.kind == "secret" && $0.classification.lifetime == .volume && !own.contains($0.path)
+            }
             guard let first = exposed.first else { return .init(.pass, "no known token file is on a shared volume") }
             return .init(
                 .warn, "\(first.tool.title) is kept on the volume at \(first.path)",
                 data: ["paths": .array(exposed.map { .string($0.path) })])
         },
     ]
+
+    /// Whether a tool's place is worth a word: not one whose data lies in places of their own below it, nor one that the
+    /// agent leaves alone, unless somebody chose it.
+    private static func isMeant(_ tool: ToolLocation, _ session: [String: String]) -> Bool {
+        guard !tool.isLeftUnset else { return tool.variables.contains { session[$0]?.isEmpty == false } }
+        return !Catalog.tools.contains { $0.parent == tool.id && !$0.isLeftUnset }
+    }
 
     /// A check that the tools of some kinds, which belong on the volume, put their data there.
     private static func placement(
@@ -43,6 +54,7 @@ extension Check {
         Check(id, title, why: why, mend: mend, requires: ["storage.mountinfo"]) { facts in
             let tools = facts.tools.filter {
                 $0.tool.placement == .direct && kinds.contains($0.tool.kind) && only($0.tool)
+                    && isMeant($0.tool, facts.session ?? [:])
             }
             guard !tools.isEmpty else { return .init(.skip, "no tool of this kind is known to this user") }
             let lost = tools.filter { $0.classification.lifetime.isLostWithPod }

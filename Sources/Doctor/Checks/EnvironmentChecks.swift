@@ -1,3 +1,4 @@
+import AtRisk
 import ControlPlaneAPI
 import Environment
 import Settings
@@ -52,6 +53,25 @@ extension Check {
             return .init(
                 .warn, "\(stale.count) variable(s) are not set here: \(shown)", fix: EnvironmentAdvice.fix(facts),
                 data: ["missing": .array(stale.map { .string($0) })])
+        },
+        Check(
+            "environment.volume-gone", "No process points to a volume that is gone",
+            why:
+                "It waits for ever, or writes into the empty directory below the mount point, where everything is lost with the pod.",
+            mend: "Restart these processes when the volume is back."
+        ) { facts in
+            guard facts.storage != nil else { return .init(.unknown, "mounts unknown") }
+            guard
+                let (place, users) = facts.usersOfGoneVolumes.filter({ !$0.value.isEmpty }).min(by: { $0.key < $1.key })
+            else { return .init(.pass, "none") }
+            let shown = users.prefix(3).map { user in
+                let how = user.variables.isEmpty ? "open files" : user.variables.prefix(3).joined(separator: ", ")
+                return "\(user.command) (process \(user.pid): \(how))"
+            }
+            let more = users.count > 3 ? " and \(users.count - 3) more" : ""
+            return .init(
+                .warn, "\(place) is gone, but used by \(shown.joined(separator: ", "))\(more)",
+                data: ["processes": .array(users.map { .integer(Int64($0.pid)) })])
         },
         Check(
             "environment.pythonpath", "Packages on the volume fit this Python",

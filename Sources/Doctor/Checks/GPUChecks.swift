@@ -18,7 +18,8 @@ extension Check {
             case .ok: return .init(.pass, "driver \(gpu.driverVersion ?? "?"), CUDA \(gpu.cudaDriverVersion ?? "?")")
             case .noLibrary, .noGPU, .released: return .init(.skip, gpu.reason)
             case .starting: return .init(.unknown, "NVML has not answered yet")
-            case .noDriver, .driverMismatch, .accessRevoked, .unresponsive, .error: return .init(.fail, gpu.reason)
+            case .noDriver, .driverMismatch, .accessRevoked, .hung, .error:
+                return .init(.fail, [gpu.reason, gpu.state.advice].compactMap(\.self).joined(separator: ". "))
             }
         },
         Check(
@@ -53,7 +54,12 @@ extension Check {
                     "\(first.uuid): \(first.eccUncorrected ?? 0) uncorrected memory error(s), recovery action \(first.recoveryAction ?? 0)"
                 )
             }
-            if let event = gpu.events.last { return .init(.warn, "XID \(event.xid) on \(event.uuid ?? "a GPU")") }
+            // What only accompanies something else, or was repaired, is no reason to warn.
+            if let event = gpu.events.last(where: { XIDMeaning.of($0.xid).weight != .information }) {
+                let meaning = XIDMeaning.of(event.xid)
+                return .init(
+                    .warn, "XID \(event.xid) on \(event.uuid ?? "a GPU"): \(meaning.meaning). \(meaning.advice)")
+            }
             return .init(.pass, "no uncorrected errors, no XID events seen")
         },
     ]

@@ -2,6 +2,8 @@ import AgentService
 import ArgumentParser
 import FoundationEssentials
 import GPU
+import GPUView
+import Glibc
 import LinuxKit
 import LocalAPI
 import Settings
@@ -15,6 +17,7 @@ struct GPUCommand: AsyncParsableCommand {
 
     func run() async throws {
         let configuration = Context.load()
+        if watch, !json, let screen = TerminalScreen() { return try await Self.watch(configuration, screen) }
         while true {
             let snapshot = try await Self.look(configuration)
             if json { try Terminal.write(json: snapshot) } else { Self.show(snapshot) }
@@ -29,44 +32,75 @@ struct GPUCommand: AsyncParsableCommand {
 
     /// The daemon's answer, else NVML's own.
     private static func look(_ configuration: AgentConfiguration) async throws -> GPUSnapshot {
-        if let bytes = try? await LocalClient.get("/v1/gpu", socket: AgentPaths(configuration).socket) {
-            return try Context.decode(GPUSnapshot.self, bytes)
-        }
+        if let snapshot = await askDaemon(configuration) { return snapshot }
         guard let snapshot = FactsGatherer.readGPUs(configuration.gpu) else {
             throw Failure.cannot("no thread could be started to ask NVML")
         }
         return snapshot
     }
 
+    private static func askDaemon(_ configuration: AgentConfiguration) async -> GPUSnapshot? {
+        guard let bytes = try? await LocalClient.get("/v1/gpu", socket: AgentPaths(configuration).socket) else {
+            return nil
+        }
+        return try? Context.decode(GPUSnapshot.self, bytes)
+    }
+
     private static func show(_ snapshot: GPUSnapshot) {
-        guard !snapshot.devices.isEmpty else {
-            return Terminal.write(
-                "\(snapshot.state.rawValue)\(snapshot.reason.isEmpty ? "" : ": " + TerminalText.escape(snapshot.reason))"
-            )
+        // A file gets lines as long as they are.
+        let width = isatty(STDOUT_FILENO) == 1 ? Terminal.columns : 400
+        for line in GPUTable.lines(snapshot, width: width) {
+            Terminal.write(Terminal.hasColour ? line.terminal : line.plain)
         }
-        if snapshot.state != .ok {
-            Terminal.write("\(snapshot.state.rawValue): \(TerminalText.escape(snapshot.reason))")
+    }
+
+    /// The live view: the daemon's looks, or those of a sampler of our own where there is no daemon.
+    private static func watch(_ configuration: AgentConfiguration, _ screen: TerminalScreen) async throws {
+        defer { screen.close() }
+        var history = GPUHistory()
+        var sampler: GPUSampler?
+        defer { _ = sampler?.stop(milliseconds: 200) }
+        while true {
+            if let snapshot = await askDaemon(configuration) {
+                history.add(snapshot)
+            } else {
+                if sampler == nil {
+                    var options = GPUSampler.Options()
+                    options.libraryPath = configuration.gpu.library
+                    let own = try GPUSampler(options)
+                    try own.start()
+                    sampler = own
+                }
+                if let snapshot = sampler?.snapshot { history.add(snapshot) }
+            }
+            let (columns, rows) = screen.size
+            let lines = GPUScreen(columns: columns, rows: rows).render(history, clock: timeOfDay())
+            screen.show(lines.map { Terminal.hasColour ? $0.terminal : $0.plain })
+            switch await key(screen) {
+            case .quit, .closed: return
+            case .other, .none: break
+            }
         }
-        let samples = Dictionary(snapshot.samples.map { ($0.uuid, $0) }) { first, _ in first }
-        let rows = snapshot.devices.map { device -> [String] in
-            let sample = samples[device.uuid]
-            let memory: String =
-                if let used = sample?.memoryUsedBytes {
-                    ByteCount.format(used) + (device.memoryTotalBytes.map { " / " + ByteCount.format($0) } ?? "")
-                } else { "-" }
-            return [
-                device.parentUUID == nil ? "\(device.index)" : "└",
-                TerminalText.escape(device.migProfile ?? device.name),
-                sample?.utilizationGPUPercent.map { "\($0) %" } ?? "-", memory,
-                sample?.powerMilliwatts.map { "\($0 / 1000) W" } ?? "-",
-                sample?.temperatureCelsius.map { "\($0) C" } ?? "-", sample?.state.rawValue ?? "-",
-                TerminalText.escape(device.uuid),
-            ]
+    }
+
+    /// A key within the next second. poll(2) blocks, so it gets a thread of its own.
+    private static func key(_ screen: TerminalScreen) async -> TerminalScreen.Key {
+        await withCheckedContinuation { continuation in
+            // unsafe: the screen is not used by anybody else until the answer is there.
+            nonisolated(unsafe) let screen = screen
+            do {
+                _ = try DedicatedThread(name: "keys") { continuation.resume(returning: screen.key(milliseconds: 1000)) }
+            } catch {
+                continuation.resume(returning: .closed)
+            }
         }
-        Terminal.write(Terminal.table([["", "NAME", "UTIL", "MEMORY", "POWER", "TEMP", "STATE", "UUID"]] + rows))
-        Terminal.write("driver \(snapshot.driverVersion ?? "-"), CUDA \(snapshot.cudaDriverVersion ?? "-")")
-        if let event = snapshot.events.last {
-            Terminal.write("last event: XID \(event.xid) on \(event.uuid ?? "a GPU")")
-        }
+    }
+
+    private static func timeOfDay() -> String {
+        var now = time(nil)
+        var parts = tm()
+        localtime_r(&now, &parts)
+        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
     }
 }
