@@ -16,13 +16,12 @@ extension SessionTrial {
         SessionTrial(kind: .interactiveShell, title: "tmux window", run: tmux),
         shell(.bashCommand, "bash -c", "bash", ["-c"]),
         SessionTrial(kind: .bashCommand, title: "bash script") { ground in
-            let script = ground.file("script.sh")
-            let text = "#!/usr/bin/env bash\n\(TrialGround.write(to: ground.file("script")))\n"
-            do throws(LinuxError) {
-                try AtomicFile.write(Array(text.utf8), to: script, mode: 0o700)
-            } catch { return .failed(error.description) }
-            return ground.program("bash") == nil
-                ? .absent("bash is not installed") : ground.run(script, [], leaving: "script")
+            guard ground.program("bash") != nil else { return .absent("bash is not installed") }
+            // Written by the shell that executes it, which reads no BASH_ENV. Written here, the file could be inherited, open
+            // for writing, by what another trial starts at that moment, and would not be executed (ETXTBSY, execve(2)).
+            let text = "#!/usr/bin/env bash\n\(TrialGround.write(to: ground.file("script")))"
+            let start = #"printf '%s\n' "$1" >"$0" && chmod 700 "$0" && exec "$0""#
+            return ground.run("sh", ["-c", start, ground.file("script.sh"), text], leaving: "script")
         },
         shell(.shellCommand, "sh -c", "sh", ["-c"]),
         SessionTrial(kind: .directExec, title: "docker exec, kubectl exec") { ground in
