@@ -65,8 +65,14 @@ public final class Daemon: Sendable {
             try AtomicFile.createDirectory(paths.runtimeDirectory, mode: 0o755)
             try AtomicFile.createDirectory(paths.stateDirectory, mode: 0o755)
             let lock = try Descriptor(opening: paths.lock, O_RDWR | O_CREAT, mode: 0o600)
-            guard flock(lock.number, LOCK_EX | LOCK_NB) == 0 else {
-                throw LinuxError("lock (is another agent running?)", paths.lock, code: errno)
+            // A child that a killed agent was just starting holds its lock until the child runs its own program.
+            let giveUp = ContinuousClock.now + .seconds(2)
+            while flock(lock.number, LOCK_EX | LOCK_NB) != 0 {
+                let code = errno
+                guard code == EWOULDBLOCK, ContinuousClock.now < giveUp else {
+                    throw LinuxError("lock (is another agent running?)", paths.lock, code: code)
+                }
+                try await Task.sleep(for: .milliseconds(50))
             }
             let daemon = try Daemon(configuration, version: version, clock: clock, logger: logger)
             try await daemon.serve(bootPass: bootPass)

@@ -41,7 +41,7 @@ public struct LocalServer: Sendable {
     public static func start(
         path: String, group: any EventLoopGroup, respond: @escaping @Sendable (String) -> Answer
     ) async throws -> LocalServer {
-        try removeStaleSocket(path)
+        try await removeStaleSocket(path)
         let channel = try await bootstrap(group, respond).bind(unixDomainSocketPath: path).get()
         guard chmod(path, 0o666) == 0 else { throw LinuxError("set mode of", path, code: errno) }
         return LocalServer(channel: channel, path: path)
@@ -87,10 +87,15 @@ public struct LocalServer: Sendable {
         if let path { unlink(path) }
     }
 
-    private static func removeStaleSocket(_ path: String) throws(LinuxError) {
+    private static func removeStaleSocket(_ path: String) async throws {
         guard let status = try? FileStatus(path) else { return }
         guard status.kind == .socket else { throw LinuxError("listen on", path, code: EEXIST) }
-        guard !isAnswered(path) else { throw LinuxError("listen on", path, code: EADDRINUSE) }
+        // A child that a killed daemon was just starting holds its socket until the child runs its own program.
+        let giveUp = ContinuousClock.now + .seconds(2)
+        while isAnswered(path) {
+            guard ContinuousClock.now < giveUp else { throw LinuxError("listen on", path, code: EADDRINUSE) }
+            try await Task.sleep(for: .milliseconds(50))
+        }
         guard unlink(path) == 0 else { throw LinuxError("remove", path, code: errno) }
     }
 

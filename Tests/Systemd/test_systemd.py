@@ -90,7 +90,10 @@ class Service(unittest.TestCase):
         return [json.loads(line) for line in text.splitlines()]
 
     def setUp(self):
-        self.inside("systemctl", "restart", UNIT, check=True)
+        done = self.inside("systemctl", "restart", UNIT)
+        if done.returncode != 0:
+            log = self.inside("journalctl", "--boot", "--no-pager", "--lines=40").stdout
+            self.fail(f"restart: {done.stderr}\n{log}")
 
     def tearDown(self):
         self.inside("systemctl", "stop", UNIT)
