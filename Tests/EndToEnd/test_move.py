@@ -54,22 +54,26 @@ class Move(Pod):
     def test_a_volume_that_dies_while_it_is_written_to_can_be_left_and_comes_back(self):
         self.configure('[storage]\nvolumes = ["%s"]\n' % VOLUME)
         self.create("--volume", "fuse:juicefs", "--volume-name", NAME)
-        self.inside("sh", "-c", "mkdir /root/d; for i in $(seq 10000); do echo $i > /root/d/$i; done; sleep 1.1")
+        self.inside("sh", "-c", "mkdir /root/d; for i in $(seq 20000); do echo $i > /root/d/$i; done; sleep 1.1")
         command = "packet-agent move /root/d >/tmp/out 2>&1; echo $? >/tmp/status"
-        self.inside("sh", "-c", f"rm -f /tmp/status; setsid sh -c '{command}' >/dev/null 2>&1 & sleep 0.2")
+        self.inside("sh", "-c", f"rm -f /tmp/status; setsid sh -c '{command}' >/dev/null 2>&1 &")
+        # What is being copied grows beside its place.
+        wait_for(lambda: "packet-move" in self.inside("ls", "-A", f"{VOLUME}/saved/root").stdout, 30, "the copy's start")
         subprocess.run([POD, "fuse", NAME, "hang-unread"], check=True, stdout=subprocess.DEVNULL)
         self.assertIsNone(self.file("/tmp/status"), "the copy was done before the volume died")
         self.inside("sh", "-c", "kill -INT $(pgrep -x packet-agent)")
+        # Said at once. The process itself is gone only when the kernel lets its threads go: a request that the server has read
+        # and not answered survives SIGKILL.
+        wait_for(lambda: "does not answer" in (self.file("/tmp/out") or ""), 20, "the command's last word")
+        self.assertEqual(self.inside("sh", "-c", "ls /root/d | wc -l; ls -A /root").stdout.split()[0], "20000")
+        subprocess.run([POD, "fuse", NAME, "resume"], check=True, stdout=subprocess.DEVNULL)
         wait_for(lambda: self.file("/tmp/status"), 20, "the end of the command")
         self.assertEqual(self.file("/tmp/status"), "1\n", self.file("/tmp/out"))
-        self.assertIn("does not answer", self.file("/tmp/out"))
-        self.assertEqual(self.inside("sh", "-c", "ls /root/d | wc -l; ls -A /root").stdout.split()[0], "10000")
-        subprocess.run([POD, "fuse", NAME, "resume"], check=True, stdout=subprocess.DEVNULL)
         wait_for(lambda: self.document("storage")["volumes"][0]["state"] == "ready", 30, "recovery")
         done = self.document("move", "/root/d")
         self.assertEqual(done["items"][0]["state"], "moved", done)
         self.assertEqual(self.inside("sh", "-c", "cat /root/d/* | sort -n | tail -1; readlink /root/d").stdout,
-                         f"10000\n{VOLUME}/saved/root/d\n")
+                         f"20000\n{VOLUME}/saved/root/d\n")
 
 
 if __name__ == "__main__":
