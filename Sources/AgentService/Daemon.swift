@@ -1,3 +1,4 @@
+import CLinux
 import Delivery
 public import Effects
 import FoundationEssentials
@@ -244,6 +245,7 @@ public final class Daemon: Sendable {
             daemon.logger.info("ready", metadata: ["version": "\(daemon.version)", "pod": "\(daemon.identity.podUID)"])
             let pause = Duration.microseconds(watchdog.map { min($0 / 2, 10_000_000) } ?? 10_000_000)
             await cancelWhenGracefulShutdown { [daemon] in
+                var isSettled = false
                 while !Task.isCancelled {
                     let status = daemon.status()
                     let line =
@@ -256,6 +258,9 @@ public final class Daemon: Sendable {
                         || daemon.clock.boottime() < max(heartbeat, daemon.startedAt) + Self.longestSilence
                     if watchdog != nil && isAlive { Systemd.notify("WATCHDOG=1") }
                     try? await Task.sleep(for: pause)
+                    // What only the start needed is given back; pages of the program come back from its file when used.
+                    if !isSettled { clinux_drop_clean_pages() }
+                    isSettled = true
                 }
             }
         }

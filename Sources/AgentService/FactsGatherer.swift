@@ -34,8 +34,10 @@ public enum FactsGatherer {
     /// - Parameters:
     ///   - session: the environment of the session that asks; nil when no session does.
     ///   - sizes: how to find out what would be lost.
+    ///   - findsPythons: whether interpreters are looked for, which starts each of them.
     public static func gather(
-        _ loaded: AgentConfiguration.Loaded, version: String, session: [String: String]?, sizes: Sizes
+        _ loaded: AgentConfiguration.Loaded, version: String, session: [String: String]?, sizes: Sizes,
+        findsPythons: Bool = true
     ) async -> Facts {
         let configuration = loaded.configuration
         let paths = AgentPaths(configuration)
@@ -50,7 +52,7 @@ public enum FactsGatherer {
             facts.layer = WritableLayer(view.storage.table)
             facts.primary = view.primary
             facts.expectedVolume = view.identity.expectedVolume.map { ($0.mountPoint.jsonText, $0.attachment) }
-            let plan = view.environmentPlan()
+            let plan = view.environmentPlan(findsPythons: findsPythons)
             facts.plan = plan
             facts.tools = tools(session, facts.user, view)
             (facts.environmentFile, facts.profileFile) = files(plan, configuration)

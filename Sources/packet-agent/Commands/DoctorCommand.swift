@@ -44,7 +44,7 @@ struct DoctorCommand: AsyncParsableCommand {
         func look() async -> (DoctorReport, Facts) {
             let facts = await FactsGatherer.gather(
                 loaded, version: PacketAgent.version, session: background ? nil : Context.environment,
-                sizes: !measures ? .none : background ? .cached : .measured)
+                sizes: !measures ? .none : background ? .cached : .measured, findsPythons: !quick)
             return (Doctor.run(options, facts: facts), facts)
         }
         var (report, facts) = await look()
