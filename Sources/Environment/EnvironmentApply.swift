@@ -57,7 +57,9 @@ public struct EnvironmentApply: Sendable {
     public init(_ configuration: AgentConfiguration, root: String = "") {
         self.init(
             runtimeDirectory: configuration.agent.runtimeDirectory, stateDirectory: configuration.agent.stateDirectory,
-            disabled: configuration.environment.disabledLayers, root: root)
+            // Switched off altogether nothing of ours stays in anybody's files.
+            disabled: configuration.environment.enabled
+                ? configuration.environment.disabledLayers : AgentConfiguration.Environment.layers, root: root)
     }
 
     /// The renderer that programs of this room and the command line use for a plan.

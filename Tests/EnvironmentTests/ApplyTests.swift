@@ -5,6 +5,16 @@ import Settings
 import Testing
 
 @Suite struct MarkedBlockTests {
+    @Test func switchedOffNothingIsWrittenIntoAnybodysFiles() throws {
+        let pod = try ScratchPod()
+        var configuration = AgentConfiguration()
+        configuration.environment.enabled = false
+        configuration.agent.runtimeDirectory = pod.path + "/run"
+        let off = EnvironmentApply(configuration, root: pod.path)
+        let result = try off.apply(EnvironmentPlan.make(podFacts()))
+        #expect(result.changed.allSatisfy { $0.hasPrefix(pod.path + "/run/") }, "\(result.changed)")
+    }
+
     @Test func puttingAndRemovingGivesBackEveryByte() throws {
         var generator = Seeded(state: 7)
         let pieces = ["a\n", "\n", "# >>> packet-agent\n", "x", "é", "\r\n", "<<<"]
