@@ -12,6 +12,8 @@ struct InitLoop: ~Copyable {
     private let terminal = ForegroundTerminal.find()
     private var machine: InitMachine
     private var pids: (question: Int32, command: Int32, agent: Int32) = (0, 0, 0)
+    /// The process group of a command that has ended, until nobody is left in it.
+    private var group: Int32 = 0
     /// The pipe that the question is answered through, and what came so far.
     private var pipe: Int32 = -1
     private var received: [UInt8] = []
@@ -48,7 +50,8 @@ struct InitLoop: ~Copyable {
             milliseconds = deadline > now ? Int64(clamping: (deadline - now) / 1_000_000 + 1) : 0
         }
         // A pipe holds 64 KiB (pipe(7)): a longer answer must be read while the question still runs.
-        if pipe >= 0 { milliseconds = min(milliseconds, 50) }
+        // The last of the command's group may be another's child, of whose end nothing is heard.
+        if pipe >= 0 || group > 0 { milliseconds = milliseconds < 0 ? 50 : min(milliseconds, 50) }
         var signal = clinux_signal()
         guard clinux_wait_signal(milliseconds, &signal) == 0 else { return }
         if signal.number != SIGCHLD && signal.is_own == 0 { handle(.signal(signal.number)) }
@@ -63,6 +66,7 @@ struct InitLoop: ~Copyable {
             case pids.command:
                 if let terminal { tcsetpgrp(terminal, getpgrp()) }
                 handle(.ended(.command, end))
+                group = pids.command
                 pids.command = 0
             case pids.agent:
                 pids.agent = 0
@@ -75,6 +79,10 @@ struct InitLoop: ~Copyable {
             default: break
             }
             clinux_reap(ended.pid)
+        }
+        if group > 0, kill(-group, 0) != 0, errno == ESRCH {
+            group = 0
+            handle(.groupEnded)
         }
         if pids.command > 0 {
             let signal = clinux_stop_signal(pids.command)

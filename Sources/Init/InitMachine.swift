@@ -5,7 +5,8 @@ import LinuxKit
 /// status out. ``InitLoop`` carries it out.
 ///
 /// The command is started once, after the environment question was answered or its time is up. The agent is its sibling: it
-/// may crash and is started again; it is asked to end when the command has ended, and the entrypoint ends after both.
+/// may crash and is started again; it is asked to end when the command has ended, and the entrypoint ends after both and what
+/// is left of the command's group.
 struct InitMachine: Sendable {
     /// The processes it knows; everything else that it reaps are orphans.
     enum Child: Sendable, Equatable {
@@ -24,6 +25,8 @@ struct InitMachine: Sendable {
         case signal(Int32)
         /// A child ended; a question with an answer that was understood, or without.
         case ended(Child, ChildProcess.Termination, isAnswered: Bool = false)
+        /// The command has ended and nobody is left of its process group.
+        case groupEnded
         /// The command was stopped by this signal.
         case commandStopped(Int32)
         /// The kernel did not stop the entrypoint's own group, because nobody could continue it; why it was to be stopped.
@@ -84,6 +87,8 @@ struct InitMachine: Sendable {
         var answer: UInt64 = 3_000_000_000
         /// How long the agent may take to make its records durable and deliver them; its own limit is 12 s.
         var agentStop: UInt64 = 15_000_000_000
+        /// How long those that the command left in its group may take to end after SIGTERM.
+        var groupStop: UInt64 = 2_000_000_000
         /// How long a killed agent is waited for: it may hang in a driver.
         var afterKill: UInt64 = 1_000_000_000
         var restart = AgentRestart.Limits()
@@ -92,9 +97,18 @@ struct InitMachine: Sendable {
     private enum State: Equatable {
         case asking(deadline: UInt64)
         case running
-        /// The command has ended; its status, and when the agent is killed or, once it was, given up.
-        case stopping(status: Int32, deadline: UInt64, isKilled: Bool)
+        case stopping(Stop)
         case done
+    }
+
+    /// The command has ended with this status; what else is waited for until when, nil when it has ended or is given up.
+    private struct Stop: Equatable {
+        let status: Int32
+        var group: UInt64?
+        var agent: UInt64?
+        var isAgentKilled = false
+
+        var deadline: UInt64? { [group, agent].compactMap(\.self).min() }
     }
 
     private enum Agent: Equatable {
@@ -121,7 +135,8 @@ struct InitMachine: Sendable {
     /// When ``Event/tick`` is due, on the clock of `now`; nil when nothing is waited for.
     var deadline: UInt64? {
         switch (state, agent) {
-        case (.asking(let deadline), _), (.stopping(_, let deadline, _), _): deadline
+        case (.asking(let deadline), _): deadline
+        case (.stopping(let stop), _): stop.deadline
         case (.running, .waiting(let until)): until
         default: nil
         }
@@ -141,6 +156,10 @@ struct InitMachine: Sendable {
             return startCommand(without: isAnswered ? nil : Self.reason(end))
         case .ended(.command, let end, _): return stop(status: end.shellStatus, now: now)
         case .ended(.agent, let end, _): return agentEnded(end, now: now)
+        case .groupEnded:
+            guard case .stopping(var stop) = state else { return [] }
+            stop.group = nil
+            return goOn(stop)
         case .commandStopped(let signal):
             let isMeant = isStopForwarded || !Self.stopSignals.contains(signal)
             return state == .running && !isMeant ? [.suspend(signal)] : []
@@ -190,19 +209,26 @@ struct InitMachine: Sendable {
 
     private mutating func stop(status: Int32, now: UInt64) -> [Action] {
         // Those that the command left behind get the chance that the end of the container would not give them.
-        let leftBehind: [Action] = [.signalCommand(SIGTERM), .signalCommand(SIGCONT)]
-        guard case .running = agent else {
-            state = .done
-            return leftBehind + [.exit(status)]
+        var actions: [Action] = [.signalCommand(SIGTERM), .signalCommand(SIGCONT)]
+        var stop = Stop(status: status, group: now + limits.groupStop)
+        if case .running = agent {
+            stop.agent = now + limits.agentStop
+            actions.append(.signalAgent(SIGTERM))
         }
-        state = .stopping(status: status, deadline: now + limits.agentStop, isKilled: false)
-        return leftBehind + [.signalAgent(SIGTERM)]
+        state = .stopping(stop)
+        return actions
+    }
+
+    /// Waits for the rest, or ends when there is none.
+    private mutating func goOn(_ stop: Stop) -> [Action] {
+        state = stop.deadline == nil ? .done : .stopping(stop)
+        return stop.deadline == nil ? [.exit(stop.status)] : []
     }
 
     private mutating func agentEnded(_ end: ChildProcess.Termination, now: UInt64) -> [Action] {
-        if case .stopping(let status, _, _) = state {
-            state = .done
-            return [.exit(status)]
+        if case .stopping(var stop) = state {
+            stop.agent = nil
+            return goOn(stop)
         }
         guard state == .running, case .running(let since) = agent else { return [] }
         return again(restart.ended(end, ranFor: now - min(now, since)), now: now) {
@@ -242,13 +268,16 @@ struct InitMachine: Sendable {
                 + startCommand(without: "the agent did not tell them within \(seconds) s")
         case (.running, .waiting(let until)) where now >= until:
             return [.start(.agent)]
-        case (.stopping(let status, let deadline, let isKilled), _) where now >= deadline:
-            if isKilled {
-                state = .done
-                return [.exit(status)]
+        case (.stopping(var stop), _):
+            if let deadline = stop.group, now >= deadline { stop.group = nil }
+            guard let deadline = stop.agent, now >= deadline else { return goOn(stop) }
+            if stop.isAgentKilled {
+                stop.agent = nil
+                return goOn(stop)
             }
-            state = .stopping(status: status, deadline: now + limits.afterKill, isKilled: true)
-            return [.say(.agentKilled), .signalAgent(SIGKILL)]
+            stop.agent = now + limits.afterKill
+            stop.isAgentKilled = true
+            return [.say(.agentKilled), .signalAgent(SIGKILL)] + goOn(stop)
         default: return []
         }
     }

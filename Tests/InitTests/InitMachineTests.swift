@@ -137,6 +137,7 @@ private struct Run {
                     == [.signalCommand(SIGTERM), .signalCommand(SIGCONT), .signalAgent(SIGTERM)])
             // The group's number may belong to others now.
             #expect(run.tell(.signal(SIGTERM)) == [])
+            #expect(run.tell(.groupEnded) == [])
             #expect(run.tell(.ended(.agent, .exited(0)), after: 12 * second) == [.exit(Int32(status))])
         }
     }
@@ -145,6 +146,7 @@ private struct Run {
     func stubbornAgent() {
         var run = Run.running()
         _ = run.tell(.ended(.command, .exited(7)))
+        _ = run.tell(.groupEnded)
         #expect(run.machine.deadline == run.now + 15 * second)
         #expect(run.tick() == [.say(.agentKilled), .signalAgent(SIGKILL)])
         #expect(run.tick() == [.exit(7)])
@@ -154,7 +156,23 @@ private struct Run {
     func noAgent() {
         var run = Run.running()
         _ = run.tell(.ended(.agent, .signalled(SIGSEGV)))
-        #expect(run.tell(.ended(.command, .exited(3))).last == .exit(3))
+        _ = run.tell(.ended(.command, .exited(3)))
+        #expect(run.tell(.groupEnded) == [.exit(3)])
+    }
+
+    @Test("those that the command left in its group get 2 s, also when the agent is quicker")
+    func group() {
+        var run = Run.running()
+        _ = run.tell(.ended(.command, .exited(3)))
+        #expect(run.tell(.ended(.agent, .exited(0))) == [])
+        #expect(run.machine.deadline == run.now + 2 * second)
+        #expect(run.tick() == [.exit(3)])
+        #expect(run.tell(.groupEnded) == [])
+
+        run = .running()
+        _ = run.tell(.ended(.command, .exited(3)))
+        #expect(run.tell(.ended(.agent, .exited(0))) == [])
+        #expect(run.tell(.groupEnded, after: second) == [.exit(3)])
     }
 }
 
