@@ -88,16 +88,14 @@ class EndToEnd(unittest.TestCase):
         return str(self.directory / "run" / "agent.sock")
 
     def local(self, path):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(5)
-        connection.connect(self.socket_path())
-        client = http.client.HTTPConnection("localhost")
-        client.sock = connection
-        client.request("GET", path)
-        answer = client.getresponse()
-        body = answer.read()
-        client.close()
-        return answer.status, json.loads(body)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(5)
+            connection.connect(self.socket_path())
+            client = http.client.HTTPConnection("localhost")
+            client.sock = connection
+            client.request("GET", path)
+            answer = client.getresponse()
+            return answer.status, json.loads(answer.read())
 
     def ready(self):
         try:

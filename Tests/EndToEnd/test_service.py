@@ -15,6 +15,7 @@ class Service(EndToEnd):
     def test_systemd_is_told_ready_status_watchdog_and_stopping(self):
         address = str(self.directory / "notify")
         manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
         manager.bind(address)
         manager.settimeout(20)
         agent = self.start_agent(NOTIFY_SOCKET=address, WATCHDOG_USEC="2000000")
