@@ -173,6 +173,18 @@ int clinux_execvpe(const char *program, char *const arguments[], char *const env
     return -errno;
 }
 
+pid_t clinux_fork_kept(void) {
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    if (pid < 0) return -errno;
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        // It may have ended before it could be told of.
+        if (getppid() != parent) _exit(125);
+    }
+    return pid;
+}
+
 #ifdef PACKET_AGENT_OLD_GLIBC
 // libstdc++ since GCC 11 reads this variable, which glibc has since 2.32; 0 tells it to use atomic operations always.
 char __libc_single_threaded = 0;

@@ -7,12 +7,13 @@ enum Interrupt {
 
     static var happened: Bool { flag.load(ordering: .relaxed) }
 
-    static func watch() {
+    /// - Parameter number: the signal that says so.
+    static func watch(_ number: Int32 = SIGINT) {
         // Made before a signal can come: making it inside a handler could wait for itself.
         flag.store(false, ordering: .relaxed)
-        signal(SIGINT) { _ in
+        signal(number) { number in
             Interrupt.flag.store(true, ordering: .relaxed)
-            signal(SIGINT, SIG_DFL)
+            signal(number, SIG_DFL)
         }
     }
 }

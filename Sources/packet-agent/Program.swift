@@ -43,6 +43,7 @@ enum Program {
             print(PacketAgent.version)
             exit(0)
         case "probe": exit(Helper.main(Array(arguments.dropFirst())))
+        case MoveCommand.name: Abandonable.enter()
         default: break
         }
         // An asynchronous main would end in dispatch_main(3), which leaves the first thread by pthread_exit(3), and that

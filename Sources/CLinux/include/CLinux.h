@@ -103,6 +103,9 @@ int clinux_spawn_chdir(posix_spawn_file_actions_t *actions, const char *path);
 // execvpe(3): replaces the program; returns -errno when it could not.
 int clinux_execvpe(const char *program, char *const arguments[], char *const environment[]);
 
+// fork(2), for a process of one thread: 0 in the child, which ends with its parent (PR_SET_PDEATHSIG); else its pid or -errno.
+pid_t clinux_fork_kept(void);
+
 // Processes.c: what PID 1 needs.
 
 // main's arguments with a null pointer at the end, never null itself. Swift's CommandLine reads them from /proc, which

@@ -8,8 +8,9 @@ import Synchronization
 import Transfer
 
 struct MoveCommand: ParsableCommand {
+    static let name = "move"
     static let configuration = CommandConfiguration(
-        commandName: "move", abstract: "Move what is at risk to the volume, and leave a link in its place.",
+        commandName: name, abstract: "Move what is at risk to the volume, and leave a link in its place.",
         discussion: """
             GROUP is the id of a group in "packet-agent at-risk --json", such as code:/root/project; PATH is any file or \
             directory. Everything is copied, read back from the volume and compared before anything is removed; a move that \
@@ -30,7 +31,7 @@ struct MoveCommand: ParsableCommand {
             let reason = if case .none(let why) = view.primary { ": \(why)" } else { "" }
             throw Failure.cannot("there is no volume to move to\(reason)")
         }
-        Interrupt.watch()
+        if !Abandonable.isEntered { Interrupt.watch() }
         let start = ContinuousClock.now
         let mount = view.storage.table.owner(of: mountPoint)
         let mover = Mover(
