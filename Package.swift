@@ -61,7 +61,7 @@ var targets: [Target] = [
     room("AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
     room("Limits", ["LinuxKit"]),
     room("Warnings", ["LinuxKit"]),
-    room("Environment", ["LinuxKit", "Settings", "Storage", "Catalog"]),
+    room("Environment", ["CLinux", "LinuxKit", "Settings", "Storage", "Catalog"]),
     room("Transfer", ["CLinux", "LinuxKit", "Storage", "Catalog", "AtRisk"]),
     room("Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment"]),
     room("GPU", ["CLinux", "CNVML", "Effects", "LinuxKit"]),
@@ -71,6 +71,8 @@ var targets: [Target] = [
     room("Telemetry", ["GPU"]),
     room("GPUView", ["GPU"]),
     room("ControlPlaneAPI", ["UsageRecord"]),
+    .target(
+        name: "Support", dependencies: ["CLinux", "LinuxKit"], path: "Tests/Support", swiftSettings: swiftSettings),
     tests(of: "LinuxKit", ["CLinux", "Effects", system, logging]),
     tests(of: "Init", ["LinuxKit"]),
     // The entrypoint alone, for scripts/test-init; not installed.
@@ -83,9 +85,9 @@ var targets: [Target] = [
     tests(of: "AtRisk", ["LinuxKit", "Storage", "Catalog", system]),
     tests(of: "Limits", ["LinuxKit"]),
     tests(of: "Warnings"),
-    tests(of: "Environment", ["CLinux", "LinuxKit", "Settings", "Storage", "Catalog"]),
-    tests(of: "Transfer", ["CLinux", "LinuxKit", "Storage", "Catalog", "AtRisk", "transfer"]),
-    tests(of: "Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment"]),
+    tests(of: "Environment", ["CLinux", "LinuxKit", "Settings", "Storage", "Catalog", "Support"]),
+    tests(of: "Transfer", ["CLinux", "LinuxKit", "Storage", "Catalog", "AtRisk", "transfer", "Support"]),
+    tests(of: "Boot", ["Effects", "LinuxKit", "Settings", "Storage", "Environment", "Support"]),
     tests(of: "GPU", ["CNVML", "Effects", "LinuxKit"]),
     tests(of: "UsageRecord"),
     tests(of: "Metering", ["Effects", "UsageRecord"]),
@@ -182,13 +184,20 @@ if !light {
 
 if rooms == "fuzz" {
     targets.removeAll { $0.type == .test }
+    dependencies.append(.package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"))
     targets += [
         .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        // The server alone: the client would bring BoringSSL, which takes minutes.
+        .target(
+            name: "LocalAPI", dependencies: ["LinuxKit", nioCore, nioPosix, nioHTTP1], exclude: ["LocalClient.swift"],
+            swiftSettings: swiftSettings),
         .executableTarget(
             name: "packet-fuzz",
             dependencies: [
-                "CFuzzer", "Effects", "Settings", "Storage", "Environment", "UsageRecord", "Metering",
-                "ControlPlaneAPI",
+                "CFuzzer", "Effects", "LinuxKit", "Init", "Settings", "Storage", "Catalog", "AtRisk", "Environment",
+                "Transfer", "Boot", "GPU", "UsageRecord", "Metering", "Ledger", "Telemetry", "ControlPlaneAPI",
+                "LocalAPI",
+                nioCore, .product(name: "NIOEmbedded", package: "swift-nio"),
             ],
             path: "Tests/Fuzz/Harness", swiftSettings: swiftSettings),
     ]

@@ -134,6 +134,10 @@ int clinux_openat(int directory, const char *path, int flags, uint32_t mode) {
     return result < 0 ? -errno : result;
 }
 
+int clinux_chown(int descriptor, uint32_t uid, uint32_t gid) {
+    return fchownat(descriptor, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
 int clinux_renameat2(int from, const char *old, int to, const char *new_name, unsigned flags) {
     return syscall(SYS_renameat2, from, old, to, new_name, flags) < 0 ? -errno : 0;
 }

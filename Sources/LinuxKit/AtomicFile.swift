@@ -53,7 +53,8 @@ public enum AtomicFile {
                 let old = try Descriptor(opening: path, O_RDONLY | O_NOFOLLOW)
                 try ExtendedAttributes.add(try ExtendedAttributes.read(descriptor: old.number), descriptor: file.number)
             }
-            guard fchmod(file.number, existing?.permissions ?? mode) == 0 else {
+            // Without setuid and setgid: what was read as data must not become a program of somebody else.
+            guard fchmod(file.number, (existing?.permissions ?? mode) & 0o1777) == 0 else {
                 throw LinuxError("set mode of", new, code: errno)
             }
             if let times { try set(times, descriptor: file.number) }

@@ -77,6 +77,22 @@ public enum LocalFile {
         }
     }
 
+    /// The contents and the status of one and the same file, of which nobody can exchange the name in between.
+    ///
+    /// - Throws: ``LinuxError``; `ELOOP` for a symbolic link, `EINVAL` for what is no regular file. Never waits for a fifo.
+    public static func readRegular(_ path: String, limit: Int = 16 << 20) throws(LinuxError)
+        -> (contents: [UInt8], status: FileStatus)
+    {
+        let descriptor = try Descriptor(opening: path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+        do throws(LinuxError) {
+            let status = try FileStatus(descriptor: descriptor.number)
+            guard status.kind == .regular else { throw LinuxError("read", path, code: EINVAL) }
+            return (try descriptor.readToEnd(limit: limit), status)
+        } catch {
+            throw LinuxError("read", path, code: error.code)
+        }
+    }
+
     /// The contents as text; bytes that are not UTF-8 are repaired.
     public static func readText(_ path: String, limit: Int = 16 << 20) throws(LinuxError) -> String {
         String(decoding: try read(path, limit: limit), as: UTF8.self)

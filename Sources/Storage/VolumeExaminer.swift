@@ -17,8 +17,8 @@ struct VolumeExaminer {
         }
     }
 
-    /// The volume's `.packet`.
-    let directory: String
+    /// The volume's `.packet`; once it is open, by its descriptor.
+    private var directory: String
     let lease: VolumeLease
     let attachment: VolumeAttachment?
     private static let limit = 64 << 10
@@ -31,20 +31,30 @@ struct VolumeExaminer {
 
     func examine() -> VolumeExamination {
         var found = VolumeExamination()
+        var inside = self
         do throws(LinuxError) {
             try AtomicFile.createDirectory(directory)
-            let now = try tryFiles(&found)
-            let identity = try identity()
-            (found.identity, found.attachment) = (identity.id, identity.attachment)
-            try renew(at: now, &found)
+            // Whoever may write to the volume's root could put a link there, and lead root's files elsewhere.
+            let held = try Descriptor(opening: directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            defer { _ = held.number }
+            inside.directory = "/proc/self/fd/\(held.number)"
+            try inside.fill(&found)
         } catch {
-            found.failure = error.description
+            let subject = error.subject.replacing(inside.directory, with: directory)
+            found.failure = LinuxError(error.operation, subject, code: error.code).description
             // On a file system that knows root as root, permissions are no obstacle to it.
             if geteuid() == 0, error.code == EACCES || error.code == EPERM {
                 found.rootBecomes = found.rootBecomes ?? 65534
             }
         }
         return found
+    }
+
+    private func fill(_ found: inout VolumeExamination) throws(LinuxError) {
+        let now = try tryFiles(&found)
+        let identity = try identity()
+        (found.identity, found.attachment) = (identity.id, identity.attachment)
+        try renew(at: now, &found)
     }
 
     /// Makes, locks and removes a file; the volume's own time.

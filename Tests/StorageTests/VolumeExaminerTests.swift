@@ -23,6 +23,15 @@ struct VolumeExaminerTests {
         VolumeExaminer(volume: scratch.path, lease: lease).examine()
     }
 
+    @Test("a link in the place of the agent's directory leads root's files nowhere else")
+    func linkInPlace() throws {
+        try AtomicFile.createDirectory(scratch.path + "/outside")
+        symlink("outside", scratch.path + "/.packet")
+        let found = examine(lease("a", "1"))
+        #expect(found.failure == "cannot open \(scratch.path)/.packet: Not a directory")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path + "/outside") == [])
+    }
+
     @Test("the first attachment is noted and stays, until another control plane attaches the volume")
     func attachment() {
         func noted(_ attachment: VolumeAttachment?) -> VolumeAttachment? {

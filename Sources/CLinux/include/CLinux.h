@@ -81,6 +81,9 @@ extern const int clinux_o_path, clinux_o_direct;
 // openat(2) with O_CLOEXEC added and a mode.
 int clinux_openat(int directory, const char *path, int flags, uint32_t mode);
 
+// fchownat(2) with AT_EMPTY_PATH: the file itself that a descriptor of O_PATH holds, also a symbolic link. 0 or -errno.
+int clinux_chown(int descriptor, uint32_t uid, uint32_t gid);
+
 // renameat2(2), Linux 3.15: flags 1 is RENAME_NOREPLACE, 2 is RENAME_EXCHANGE (linux/fs.h).
 int clinux_renameat2(int from, const char *old, int to, const char *new_name, unsigned flags);
 

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import LinuxKit
 
@@ -119,41 +120,55 @@ struct FileChanger {
         let isBlock = if case .block = edit.content { true } else { false }
         try record(path, layer: layer, ours: isBlock ? nil : ours)
         try makeDirectories(for: path, owner: edit.owner)
-        if case .link(let target) = edit.content { return try putLink(target, at: path, owner: edit.owner) }
-        try AtomicFile.write(new, to: path, mode: edit.mode, temporary: Self.temporary(path))
+        try HeldDirectory.with(parentOf: path) { (name) throws(LinuxError) in
+            if case .link(let target) = edit.content { return try putLink(target, at: name, owner: edit.owner) }
+            try AtomicFile.write(new, to: name, mode: edit.mode, temporary: Self.temporary(path))
+        }
     }
 
     /// Performs what ``planRemoval(of:isOwn:)`` said (nil: nothing to change) and forgets the path.
     func takeOut(_ path: String, _ change: FileChange?) throws(LinuxError) {
         let record = journal.record(of: path)
-        if let change {
-            let original = record?.original
-            if let original, original.isDirectory {
-                try restoreDirectory(path, original)
-            } else if let new = change.new {
-                try AtomicFile.write(
-                    new, to: path, times: try times(path, new, original), temporary: Self.temporary(path))
-            } else {
-                guard unlink(path) == 0 || errno == ENOENT else { throw LinuxError("remove", path, code: errno) }
-                try AtomicFile.syncDirectory(AtomicFile.parent(of: path))
+        do throws(LinuxError) {
+            try HeldDirectory.with(parentOf: path) { (name) throws(LinuxError) in
+                if let change { try takeOut(name, change, record?.original) }
+                // A killed write may have left one.
+                unlink(AtomicFile.parent(of: name) + "/" + Self.temporary(path))
+            }
+        } catch {
+            // Where the directory is gone, so is our part.
+            guard error.code == ENOENT || error.code == ENOTDIR, change?.new == nil else { throw error }
+        }
+        // Only empty ones go.
+        for directory in (record?.directories ?? []).reversed() {
+            try? HeldDirectory.with(parentOf: directory) { (name) throws(LinuxError) in
+                if rmdir(name) == 0 { try AtomicFile.syncDirectory(AtomicFile.parent(of: name)) }
             }
         }
-        // A killed write may have left one.
-        unlink(AtomicFile.parent(of: path) + "/" + Self.temporary(path))
-        // Only empty ones go.
-        for directory in (record?.directories ?? []).reversed() where rmdir(directory) == 0 {
-            try AtomicFile.syncDirectory(AtomicFile.parent(of: directory))
-        }
         if record != nil { try journal.remove(path) }
+    }
+
+    private func takeOut(_ path: String, _ change: FileChange, _ original: ChangeRecord.Original?) throws(LinuxError) {
+        if let original, original.isDirectory {
+            try restoreDirectory(path, original)
+        } else if let new = change.new {
+            try AtomicFile.write(
+                new, to: path, times: try times(path, new, original), temporary: Self.temporary(change.path))
+        } else {
+            guard unlink(path) == 0 || errno == ENOENT else { throw LinuxError("remove", path, code: errno) }
+            try AtomicFile.syncDirectory(AtomicFile.parent(of: path))
+        }
     }
 
     /// Writes back what was there before ``put(_:_:layer:)``; for a change that turned out to be refused by its reader.
     func undo(_ change: FileChange) throws(LinuxError) {
         if let old = change.old {
-            let existing = try FileStatus(change.path)
-            try AtomicFile.write(
-                old, to: change.path, times: .init(accessed: existing.accessed, modified: existing.modified),
-                temporary: Self.temporary(change.path))
+            try HeldDirectory.with(parentOf: change.path) { (name) throws(LinuxError) in
+                let existing = try FileStatus(name)
+                try AtomicFile.write(
+                    old, to: name, times: .init(accessed: existing.accessed, modified: existing.modified),
+                    temporary: Self.temporary(change.path))
+            }
         } else if case .change(let removal) = planRemoval(of: change.path) {
             try takeOut(change.path, removal)
         }
@@ -168,8 +183,8 @@ struct FileChanger {
         case .file(let contents, _):
             let isFresh =
                 if case .untouched = MarkedBlock.state(in: contents) { false } else { !isOurs(contents, path) }
-            if isFresh { original = try ChangeRecord.Original(path, contents: contents) }
-        case .directory: original = try ChangeRecord.Original(path, contents: [])
+            if isFresh { original = try Self.original(path, contents) }
+        case .directory: original = try Self.original(path, [])
         default: break
         }
         var digests = old?.ours ?? []
@@ -184,6 +199,12 @@ struct FileChanger {
         if new != old { try journal.write(new) }
     }
 
+    private static func original(_ path: String, _ contents: [UInt8]) throws(LinuxError) -> ChangeRecord.Original {
+        try HeldDirectory.with(parentOf: path) { (name) throws(LinuxError) in
+            try ChangeRecord.Original(name, contents: contents)
+        }
+    }
+
     private func missingDirectories(for path: String) -> [String] {
         var missing: [String] = []
         var directory = AtomicFile.parent(of: path)
@@ -196,19 +217,28 @@ struct FileChanger {
 
     private func makeDirectories(for path: String, owner: UInt32?) throws(LinuxError) {
         for directory in missingDirectories(for: path) {
-            guard mkdir(directory, 0o755) == 0 || errno == EEXIST else {
-                throw LinuxError("create directory", directory, code: errno)
+            try HeldDirectory.with(parentOf: directory) { (name) throws(LinuxError) in
+                guard mkdir(name, 0o755) == 0 else {
+                    // Somebody else was quicker: it is his.
+                    if errno == EEXIST { return }
+                    throw LinuxError("create directory", directory, code: errno)
+                }
+                if let owner { try give(name, to: owner, .directory) }
+                try AtomicFile.syncDirectory(AtomicFile.parent(of: name))
             }
-            try give(directory, to: owner)
-            try AtomicFile.syncDirectory(AtomicFile.parent(of: directory))
         }
     }
 
-    /// To a user, and the group of the directory that it is in.
-    private func give(_ path: String, to owner: UInt32?) throws(LinuxError) {
-        guard let owner else { return }
-        let group = try FileStatus(AtomicFile.parent(of: path)).gid
-        guard lchown(path, owner, group) == 0 else { throw LinuxError("set owner of", path, code: errno) }
+    /// To a user, and the group of the directory that it is in: what was just made, not what somebody put in its place.
+    private func give(_ path: String, to owner: UInt32, _ kind: FileStatus.Kind) throws(LinuxError) {
+        let group = try FileStatus(AtomicFile.parent(of: path), mode: .follow).gid
+        let made = try Descriptor(opening: path, clinux_o_path | O_NOFOLLOW)
+        let status = try FileStatus(descriptor: made.number)
+        guard status.kind == kind, kind != .directory || Directory.names("/proc/self/fd/\(made.number)").isEmpty else {
+            throw LinuxError("set owner of", path, code: EBUSY)
+        }
+        let result = clinux_chown(made.number, owner, group)
+        guard result == 0 else { throw LinuxError("set owner of", path, code: -result) }
     }
 
     private func putLink(_ target: String, at path: String, owner: UInt32?) throws(LinuxError) {
@@ -216,13 +246,13 @@ struct FileChanger {
         unlink(new)
         guard symlink(target, new) == 0 else { throw LinuxError("create link", path, code: errno) }
         do throws(LinuxError) {
-            try give(new, to: owner)
+            if let owner { try give(new, to: owner, .symbolicLink) }
         } catch {
             unlink(new)
             throw error
         }
         // rename(2) replaces no directory by a link. rmdir(2) fails when somebody put a file in meanwhile.
-        if case .directory = try look(path), rmdir(path) != 0 {
+        if rmdir(path) != 0, errno != ENOENT, errno != ENOTDIR {
             let code = errno
             unlink(new)
             throw LinuxError("replace", path, code: code)
@@ -232,11 +262,16 @@ struct FileChanger {
     }
 
     private func restoreDirectory(_ path: String, _ original: ChangeRecord.Original) throws(LinuxError) {
-        if case .link = try look(path), unlink(path) != 0 { throw LinuxError("remove", path, code: errno) }
+        if (try? FileStatus(path))?.kind == .symbolicLink, unlink(path) != 0 {
+            throw LinuxError("remove", path, code: errno)
+        }
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else {
             throw LinuxError("create directory", path, code: errno)
         }
         let directory = try Descriptor(opening: path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        guard Directory.names("/proc/self/fd/\(directory.number)").isEmpty else {
+            throw LinuxError("restore", path, code: ENOTEMPTY)
+        }
         guard fchown(directory.number, original.uid, original.gid) == 0,
             fchmod(directory.number, original.mode) == 0
         else { throw LinuxError("restore", path, code: errno) }
@@ -260,18 +295,20 @@ struct FileChanger {
     }
 
     private func look(_ path: String) throws(LinuxError) -> Found {
-        let status: FileStatus
         do throws(LinuxError) {
-            status = try FileStatus(path)
+            return try HeldDirectory.with(parentOf: path) { (name) throws(LinuxError) in
+                switch try FileStatus(name).kind {
+                case .regular:
+                    let file = try LocalFile.readRegular(name)
+                    return .file(file.contents, file.status)
+                case .symbolicLink: return .link(String(decoding: try LocalFile.linkTarget(name), as: UTF8.self))
+                case .directory: return .directory(isEmpty: Directory.names(name).isEmpty)
+                default: return .other
+                }
+            }
         } catch {
             if error.code == ENOENT || error.code == ENOTDIR { return .nothing }
             throw error
-        }
-        switch status.kind {
-        case .regular: return .file(try LocalFile.read(path), status)
-        case .symbolicLink: return .link(String(decoding: try LocalFile.linkTarget(path), as: UTF8.self))
-        case .directory: return .directory(isEmpty: Directory.names(path).isEmpty)
-        default: return .other
         }
     }
 
