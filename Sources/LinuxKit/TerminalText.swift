@@ -44,7 +44,7 @@ public enum TerminalText {
         switch scalar.value {
         case 0..<0x20, 0x7f..<0xa0: true
         // Bidirectional controls can reorder what a person reads (Unicode UAX #9).
-        case 0x200e, 0x200f, 0x202a...0x202e, 0x2066...0x2069, 0x2028, 0x2029: true
+        case 0x061c, 0x200e, 0x200f, 0x202a...0x202e, 0x2066...0x2069, 0x2028, 0x2029: true
         default: false
         }
     }

@@ -73,12 +73,15 @@ public struct LocalServer: Sendable {
             .serverChannelOption(.backlog, value: 64)
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
-                    try channel.pipeline.syncOperations.addHandler(RequestHandler(respond: respond))
-                    channel.eventLoop.scheduleTask(in: .seconds(deadlineSeconds)) { channel.close(promise: nil) }
-                }
+                channel.eventLoop.makeCompletedFuture { try configure(channel, respond) }
             }
+    }
+
+    /// Prepares a connection: HTTP, one answer, a deadline.
+    static func configure(_ channel: any Channel, _ respond: @escaping @Sendable (String) -> Answer) throws {
+        try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
+        try channel.pipeline.syncOperations.addHandler(RequestHandler(respond: respond))
+        channel.eventLoop.scheduleTask(in: .seconds(deadlineSeconds)) { channel.close(promise: nil) }
     }
 
     /// Stops listening and removes a socket's name.

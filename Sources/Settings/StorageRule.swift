@@ -34,6 +34,7 @@ public struct StorageRule: Sendable, Equatable {
         guard fields[0].hasPrefix("/") else {
             throw Refusal(reason: "must begin with an absolute mount point, not \"\(fields[0])\"")
         }
+        guard !text.utf8.contains(0) else { throw Refusal(reason: "must not hold a NUL, which no path can") }
         guard Self.lifetimes.contains(fields[2]) else {
             throw Refusal(
                 reason:

@@ -10,12 +10,13 @@ import UsageRecord
 /// What is fuzzed: each takes any bytes and stops the process when something that must hold does not.
 let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "mountinfo": mountInfo, "configuration": configuration, "usage-batch": usageBatch, "answers": answers,
-    "spool": spool, "marked-block": markedBlock,
+    "spool": spool, "marked-block": markedBlock, "tool-settings": toolSettings, "tool-files": toolFiles,
+    "package-records": packageRecords, "process-stat": processStat, "environment-answer": environmentAnswer,
+    "setup-script": setupScript, "process-list": processList, "terminal-text": terminalText, "paths": paths,
+    "storage-rule": storageRule, "difference": difference, "ssh-server": sshServer, "quoting": quoting, "wire": wire,
+    "ledger-batch": ledgerBatch, "telemetry-answers": telemetryAnswers, "stored-records": storedRecords,
+    "local-request": localRequest,
 ]
-
-private func require(_ condition: Bool, _ what: String) {
-    if !condition { fatalError(what) }
-}
 
 /// No line is lost without an error, every mount has a verdict, and a path's owner is a mount above it.
 private func mountInfo(_ input: [UInt8]) {
