@@ -56,31 +56,45 @@ public struct LocalServer: Sendable {
         host: String, port: Int, group: any EventLoopGroup, respond: @escaping @Sendable (String) -> Answer
     ) async throws -> LocalServer {
         let reuse = ChannelOptions.socketOption(.so_reuseaddr)
-        let channel = try await bootstrap(group, respond).serverChannelOption(reuse, value: 1).bind(
-            host: host, port: port
-        )
-        .get()
+        // A web page in a browser of this machine reaches loopback too, by a name of its own that leads here: only by the
+        // Host header it is told from a program that knows whom it asks. Whoever listens for others is asked by any name.
+        let isLoopback = host == "localhost" || host.hasPrefix("127.") || host == "::1"
+        let channel = try await bootstrap(group, onlyLocalNames: isLoopback, respond)
+            .serverChannelOption(reuse, value: 1).bind(host: host, port: port).get()
         return LocalServer(channel: channel, path: nil)
     }
 
     /// The port that was bound, for port 0; nil for a socket.
     public var port: Int? { channel.localAddress?.port }
 
-    private static func bootstrap(_ group: any EventLoopGroup, _ respond: @escaping @Sendable (String) -> Answer)
-        -> ServerBootstrap
-    {
+    private static func bootstrap(
+        _ group: any EventLoopGroup, onlyLocalNames: Bool = false, _ respond: @escaping @Sendable (String) -> Answer
+    ) -> ServerBootstrap {
         ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 64)
+            .serverChannelOption(.maxMessagesPerRead, value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(ConnectionLimit(maximumConnections))
+                }
+            }
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try configure(channel, respond) }
+                channel.eventLoop.makeCompletedFuture {
+                    try configure(channel, onlyLocalNames: onlyLocalNames, respond)
+                }
             }
     }
 
     /// Prepares a connection: HTTP, one answer, a deadline.
-    static func configure(_ channel: any Channel, _ respond: @escaping @Sendable (String) -> Answer) throws {
+    ///
+    /// - Parameter onlyLocalNames: whether the Host header must be `localhost` or an address.
+    static func configure(
+        _ channel: any Channel, onlyLocalNames: Bool = false, _ respond: @escaping @Sendable (String) -> Answer
+    ) throws {
         try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
-        try channel.pipeline.syncOperations.addHandler(RequestHandler(respond: respond))
+        try channel.pipeline.syncOperations.addHandler(
+            RequestHandler(onlyLocalNames: onlyLocalNames, respond: respond))
         channel.eventLoop.scheduleTask(in: .seconds(deadlineSeconds)) { channel.close(promise: nil) }
     }
 
@@ -126,11 +140,15 @@ private final class RequestHandler: ChannelInboundHandler {
     /// Bytes of body that are tolerated; no route takes one.
     private static let maximumBody = 16 << 10
 
+    private let onlyLocalNames: Bool
     private let respond: @Sendable (String) -> LocalServer.Answer
     private var head: HTTPRequestHead?
     private var bodyBytes = 0
 
-    init(respond: @escaping @Sendable (String) -> LocalServer.Answer) { self.respond = respond }
+    init(onlyLocalNames: Bool, respond: @escaping @Sendable (String) -> LocalServer.Answer) {
+        self.onlyLocalNames = onlyLocalNames
+        self.respond = respond
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
@@ -141,9 +159,24 @@ private final class RequestHandler: ChannelInboundHandler {
         case .end:
             guard let head else { return }
             self.head = nil
+            if onlyLocalNames, !Self.isLocal(head.headers["Host"]) {
+                return write(.init(status: 421, body: Self.wrongHost), context)
+            }
             write(head.method == .GET ? respond(head.uri) : .init(status: 405, body: Self.onlyGET), context)
         }
     }
+
+    /// Whether a client asked for this machine by a name that nobody outside can lead here: one Host, `localhost` or a number.
+    private static func isLocal(_ hosts: [String]) -> Bool {
+        guard hosts.count == 1 else { return false }
+        if hosts[0].hasPrefix("[") { return hosts[0].hasPrefix("[::1]") }
+        let host = hosts[0].prefix { $0 != ":" }.lowercased()
+        var address = in_addr()
+        return host == "localhost" || inet_pton(AF_INET, host, &address) == 1
+    }
+
+    private static let wrongHost = Array(
+        #"{"error":{"code":"misdirected_request","message":"ask for localhost or 127.0.0.1"}}"#.utf8)
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
 

@@ -40,7 +40,7 @@ extension AgentConfiguration {
         let path = path ?? environment["PACKET_AGENT_CONFIG"] ?? defaultPath
         var loaded = Loaded(configuration: AgentConfiguration(), errors: [], origins: [:], path: path)
         do {
-            loaded.read(String(decoding: try LocalFile.read(path, limit: 1 << 20), as: UTF8.self), source: path)
+            loaded.read(String(decoding: try trustedContents(of: path), as: UTF8.self), source: path)
         } catch {
             if error.code != ENOENT {
                 loaded.errors.append(.init(source: path, line: nil, column: nil, message: error.description))
@@ -48,6 +48,22 @@ extension AgentConfiguration {
         }
         loaded.override(by: environment)
         return loaded
+    }
+
+    /// The file's bytes. Root reads no file that others could have written: what is in it names programs' users and places.
+    private static func trustedContents(of path: String) throws(LinuxError) -> [UInt8] {
+        let file = try Descriptor(opening: path, O_RDONLY | O_NONBLOCK)
+        let status = try FileStatus(descriptor: file.number)
+        let isOthers = status.uid != 0 || status.permissions & 0o002 != 0
+        if geteuid() == 0, isOthers || (status.permissions & 0o020 != 0 && status.gid != 0) {
+            throw LinuxError(
+                "use (others could have written it; chown root:root and chmod go-w mend that)", path, code: EPERM)
+        }
+        do throws(LinuxError) {
+            return try file.readToEnd(limit: 1 << 20)
+        } catch {
+            throw LinuxError("read", path, code: error.code)
+        }
     }
 
     /// Reads TOML text over the defaults.
@@ -94,7 +110,7 @@ extension AgentConfiguration.Loaded {
                 try setting.set(&configuration, value)
                 origins[setting.path] = source
             } catch {
-                report(entry.place, "\(setting.path) \(error.reason)", in: source)
+                report(entry.place, "\(setting.path) \(TerminalText.escape(error.reason))", in: source)
             }
         }
     }
@@ -110,7 +126,9 @@ extension AgentConfiguration.Loaded {
                 try setting.set(&configuration, try setting.parse(text))
                 origins[setting.path] = setting.variable
             } catch {
-                errors.append(.init(source: setting.variable, line: nil, column: nil, message: error.reason))
+                errors.append(
+                    .init(
+                        source: setting.variable, line: nil, column: nil, message: TerminalText.escape(error.reason)))
             }
         }
         let known = Set(Setting.all.map(\.variable) + ["PACKET_AGENT_CONFIG"])

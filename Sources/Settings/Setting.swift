@@ -223,9 +223,8 @@ public struct Setting: Sendable {
     }
 
     private static func url(_ text: String) throws(Refusal) {
-        guard text.isEmpty || text.hasPrefix("http://") || text.hasPrefix("https://") else {
-            throw Refusal(reason: "must begin with http:// or https://")
-        }
+        guard !text.isEmpty else { return }
+        do throws(WebAddress.Refusal) { _ = try WebAddress(text) } catch { throw Refusal(reason: error.reason) }
     }
 
     private static func address(_ text: String) throws(Refusal) {

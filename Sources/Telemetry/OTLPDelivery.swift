@@ -100,7 +100,8 @@ public struct OTLPDelivery: Sendable {
             }
         }
         guard rejected > 0 else { return .delivered(warning: message.isEmpty ? nil : message) }
-        rejectedPoints += UInt64(rejected)
+        // A receiver may say any number.
+        rejectedPoints &+= UInt64(rejected)
         return .partlyRejected(points: rejected, reason: message)
     }
 }

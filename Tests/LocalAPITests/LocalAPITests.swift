@@ -1,4 +1,5 @@
 import Glibc
+import LinuxKit
 import LocalAPI
 import NIOPosix
 import Testing
@@ -47,6 +48,62 @@ import Testing
                 try await LocalClient.get("/nothing", socket: path)
             }
         }
+    }
+
+    @Test func connectionsBeyondTheLimitWaitAndAreServedWhenOthersEnd() async throws {
+        let answer = try await serving {
+            // Idle ones, as somebody who wants to stop the others would open.
+            var idle: [Int32] = []
+            for _ in 0..<LocalServer.maximumConnections + 8 {
+                let client = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+                var address = sockaddr_un()
+                address.sun_family = sa_family_t(AF_UNIX)
+                withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+                let result = withUnsafePointer(to: &address) {
+                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                        connect(client, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                    }
+                }
+                #expect(result == 0)
+                idle.append(client)
+            }
+            defer { for client in idle { close(client) } }
+            // The server drops idle connections at its deadline, and then this one's turn comes.
+            return try await LocalClient.get("/v1/status", socket: path, milliseconds: 60_000)
+        }
+        #expect(answer == Array(#"{"agent":"x"}"#.utf8))
+    }
+
+    /// A page that a browser of this machine shows may have a name that its owner lets lead to 127.0.0.1 (DNS rebinding).
+    @Test(arguments: [
+        ("Host: localhost:9400\r\n", true), ("Host: 127.0.0.1\r\n", true), ("Host: [::1]:9400\r\n", true),
+        ("Host: evil.example:9400\r\n", false), ("Host: 127.0.0.1.evil.example\r\n", false),
+        ("Host: localhost.\r\n", false),
+        ("", false), ("Host: localhost\r\nHost: evil.example\r\n", false),
+    ]) func onLoopbackOnlyLocalNamesAreAnswered(header: String, isAnswered: Bool) async throws {
+        let server = try await LocalServer.start(
+            host: "127.0.0.1", port: 0, group: MultiThreadedEventLoopGroup.singleton
+        ) { _ in .init(body: Array("secret".utf8)) }
+        let answer = try exchange("GET /metrics HTTP/1.1\r\n\(header)\r\n", port: #require(server.port))
+        await server.stop()
+        #expect(answer.hasPrefix(isAnswered ? "HTTP/1.1 200" : "HTTP/1.1 421"), "\(answer)")
+        #expect(answer.contains("secret") == isAnswered)
+    }
+
+    private func exchange(_ request: String, port: Int) throws -> String {
+        let client = Descriptor(owning: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        let result = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(client.number, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(result == 0)
+        try client.writeAll(request.utf8)
+        return String(decoding: try client.readToEnd(), as: UTF8.self)
     }
 
     @Test func aSocketOfADeadDaemonIsReplacedAndOfALiveOneNot() async throws {

@@ -1,5 +1,8 @@
-@testable import Settings
+import Glibc
+import LinuxKit
 import Testing
+
+@testable import Settings
 
 @Suite struct ConfigurationFileTests {
     @Test func anEmptyFileGivesTheDefaults() {
@@ -76,6 +79,25 @@ import Testing
         #expect(Set(Setting.all.map(\.variable)).count == Setting.all.count)
     }
 
+    @Test func noMistakeBringsControlsToTheTerminal() {
+        let evil = "\u{1b}[2J\u{9b}31m\u{202e}"
+        let texts = [
+            "[\"\(evil)\"]", "[gpu]\n\"\(evil)\" = 1", "[storage]\nrules = [\"\(evil) x y\"]",
+            "[control_plane]\nurl = \"\(evil)\"",
+            "\(evil)", "[agent]\nlog_level = \"\(evil)\"",
+        ]
+        for text in texts {
+            let errors = AgentConfiguration.read(text, source: "f").errors
+            #expect(!errors.isEmpty)
+            for error in errors { #expect(TerminalText.escape(error.description) == error.description) }
+        }
+        let errors = AgentConfiguration.load(
+            path: "/nonexistent", environment: ["PACKET_AGENT_\(evil)": "1", "PACKET_AGENT_STORAGE_RULES": evil]
+        ).errors
+        #expect(errors.count == 2)
+        for error in errors { #expect(TerminalText.escape(error.description) == error.description) }
+    }
+
     @Test func randomTextNeverCrashesTheReader() {
         let pieces = [
             "[gpu]", "[", "]", "=", "\"", "'''", "\n", "library", "1", "#", "\u{0}", "é", ".", "{", "enabled = true",
@@ -84,6 +106,67 @@ import Testing
             let text = (0..<Int.random(in: 0..<20)).compactMap { _ in pieces.randomElement() }.joined()
             _ = AgentConfiguration.read(text, source: "c.toml")
         }
+    }
+}
+
+@Suite struct WebAddressTests {
+    @Test(arguments: [
+        "ftp://host", "file:///etc/passwd", "//host", "host:80", "gopher://host", "http:/host", "http://", "https:///x",
+        "http://user:secret@host", "https://token@host/x", "http://a b", "http://host\\@evil", "http://h\u{f6}st",
+        "http://169.254.169.254", "http://169.254.169.254:80/latest", "http://0xa9fea9fe", "http://2852039166",
+        "http://0251.0376.0251.0376", "http://169.254.43518/", "http://[fe80::1]", "http://[fe80::1%25eth0]:80",
+        "http://[FEBF::1]/", "http://[::ffff:169.254.169.254]", "http://[::ffff:a9fe:a9fe]",
+    ])
+    func whatLeadsElsewhereIsRefused(text: String) {
+        let loaded = AgentConfiguration.load(
+            path: "/nonexistent", environment: ["PACKET_AGENT_CONTROL_PLANE_URL": text])
+        #expect(loaded.errors.count == 1)
+        #expect(loaded.configuration.controlPlane.url.isEmpty)
+        #expect(loaded.errors.allSatisfy { !$0.description.contains("secret") && !$0.description.contains("token@") })
+    }
+
+    @Test(arguments: [
+        "http://127.0.0.1:8080", "https://plane.example/base", "http://[::1]:80", "http://10.0.0.1", "http://host",
+    ])
+    func aPlainAddressIsTaken(text: String) throws {
+        _ = try WebAddress(text)
+    }
+
+    @Test func encryptionAndLoopbackAreKnown() throws {
+        #expect(try WebAddress("https://host").isEncrypted)
+        #expect(try WebAddress("http://127.1").isLoopback)
+        #expect(try WebAddress("http://[::1]").isLoopback)
+        #expect(try WebAddress("http://localhost:1").isLoopback)
+        #expect(try !WebAddress("http://10.0.0.1").isLoopback)
+    }
+}
+
+@Suite(.enabled(if: getuid() == 0)) struct ConfigurationPermissionTests {
+    private func load(mode: UInt32, uid: UInt32 = 0, gid: UInt32 = 0) throws -> AgentConfiguration.Loaded {
+        var template = Array("/tmp/settings.XXXXXX".utf8CString)
+        let directory = try #require(mkdtemp(&template).map { String(cString: $0) })
+        let path = directory + "/config.toml"
+        defer {
+            unlink(path)
+            rmdir(directory)
+        }
+        try AtomicFile.write("[gpu]\nsample_interval_ms = 2000\n".utf8, to: path, mode: mode)
+        chown(path, uid, gid)
+        return AgentConfiguration.load(path: path, environment: [:])
+    }
+
+    @Test(arguments: [(0o646, 0, 0), (0o644, 1234, 0), (0o664, 0, 1234), (0o777, 0, 0)] as [(UInt32, UInt32, UInt32)])
+    func rootUsesNoFileThatOthersCouldHaveWritten(mode: UInt32, uid: UInt32, gid: UInt32) throws {
+        let loaded = try load(mode: mode, uid: uid, gid: gid)
+        #expect(loaded.configuration == AgentConfiguration())
+        #expect(loaded.errors.count == 1 && loaded.errors[0].message.contains("chmod go-w"))
+    }
+
+    @Test(arguments: [(0o644, 0), (0o600, 0), (0o664, 0), (0o640, 1234)] as [(UInt32, UInt32)])
+    func aFileOfRootIsRead(mode: UInt32, gid: UInt32) throws {
+        let loaded = try load(mode: mode, gid: gid)
+        #expect(loaded.errors.isEmpty)
+        #expect(loaded.configuration.gpu.sampleIntervalMilliseconds == 2000)
     }
 }
 

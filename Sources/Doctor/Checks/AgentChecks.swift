@@ -15,6 +15,10 @@ extension Check {
             guard !plane.url.isEmpty else { return .init(.skip, "no control_plane.url; usage is kept in the spool") }
             guard !plane.podUID.isEmpty else { return .init(.fail, "control_plane.pod_uid is not set") }
             if let problem = plane.tokenProblem { return .init(.fail, problem) }
+            if let address = try? WebAddress(plane.url), !address.isEncrypted, !address.isLoopback {
+                return .init(
+                    .warn, "\(plane.url) is not encrypted: whoever is on the way can read the pod's token; use https")
+            }
             return .init(.pass, plane.url)
         },
         Check(

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LinuxKit
 import Settings
 
 struct ConfigCommand: ParsableCommand {
@@ -32,8 +33,8 @@ struct ConfigCommand: ParsableCommand {
                 let escaped = text.unicodeScalars.map { scalar in
                     switch scalar {
                     case "\"", "\\": "\\\(scalar)"
-                    case _ where scalar.value < 0x20 || scalar.value == 0x7f:
-                        "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+                    case _ where TerminalText.escape(String(scalar)) != String(scalar):
+                        "\\u" + String(String(0x10000 + scalar.value, radix: 16).dropFirst())
                     default: String(scalar)
                     }
                 }

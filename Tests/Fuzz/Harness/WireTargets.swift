@@ -50,12 +50,19 @@ func ledgerBatch(_ input: [UInt8]) {
 func telemetryAnswers(_ input: [UInt8]) {
     var delivery = OTLPDelivery()
     var now: UInt64 = 1000
-    for line in lines(input).prefix(64) {
-        let (body, header) = halves(line)
+    // Each answer: a status, and a body and a header with their lengths.
+    var rest = input[...]
+    func piece() -> [UInt8] {
+        guard let length = rest.popFirst() else { return [] }
+        defer { rest = rest.dropFirst(Int(length)) }
+        return Array(rest.prefix(Int(length)))
+    }
+    while let status = rest.popFirst() {
+        let (body, header) = (piece(), piece())
         let statuses = [200, 429, 503, 400]
         let answer = OTLPDelivery.Answer.status(
-            statuses[Int(line.first ?? 0) % statuses.count],
-            retryAfter: header.isEmpty ? nil : String(decoding: header, as: UTF8.self), body: Array(body.dropFirst()))
+            statuses[Int(status) % statuses.count],
+            retryAfter: header.isEmpty ? nil : String(decoding: header, as: UTF8.self), body: body)
         switch delivery.answered(answer, now: now, wall: 1_790_000_000, jitter: 0.5) {
         case .retry(let at):
             require(at > now && at - now <= 86_400_000, "a wait without end")

@@ -1,0 +1,71 @@
+import Glibc
+
+/// Where a control plane or receiver may be: `http://HOST[:PORT][/PATH]`, or the same with https.
+///
+/// The agent sends its token there, so an address says where it goes and nothing else: no user name or password, and no
+/// link-local address, which on clouds is the metadata service with the node's credentials (RFC 3927, RFC 4291 section 2.5.6).
+public struct WebAddress: Sendable, Equatable {
+    /// The host without brackets.
+    public let host: String
+    /// Whether TLS protects the way.
+    public let isEncrypted: Bool
+
+    /// Why a text is no address; the sentence continues "control_plane.url ...".
+    public struct Refusal: Error, Sendable, Equatable {
+        /// What must be different.
+        public let reason: String
+    }
+
+    /// Reads an address.
+    ///
+    /// - Throws: ``Refusal``.
+    public init(_ text: String) throws(Refusal) {
+        let scheme = ["http://", "https://"].first { text.hasPrefix($0) }
+        guard let scheme else { throw Refusal(reason: "must begin with http:// or https://") }
+        isEncrypted = scheme == "https://"
+        guard text.utf8.allSatisfy({ 0x21...0x7e ~= $0 && $0 != 0x5c }) else {
+            throw Refusal(reason: "must not hold spaces, backslashes or characters beyond ASCII")
+        }
+        let authority = text.dropFirst(scheme.count).prefix { !"/?#".contains($0) }
+        guard !authority.contains("@") else {
+            throw Refusal(reason: "must not hold a user name or password; the token is in control_plane.token_file")
+        }
+        if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
+            host = String(authority[authority.index(after: authority.startIndex)..<end])
+        } else {
+            host = String(authority.prefix { $0 != ":" })
+        }
+        guard !host.isEmpty else { throw Refusal(reason: "must name a host") }
+        if Self.isLinkLocal(host) {
+            throw Refusal(reason: "must not be a link-local address, where clouds keep the node's credentials")
+        }
+    }
+
+    /// Whether it is this machine by its number or as `localhost`.
+    public var isLoopback: Bool {
+        if let address = Self.version4(host) { return address >> 24 == 127 }
+        return host.lowercased() == "localhost"
+            || Self.version6(host).map { $0.dropLast().allSatisfy { $0 == 0 } && $0.last == 1 } == true
+    }
+
+    private static func isLinkLocal(_ host: String) -> Bool {
+        if let address = version4(host) { return address >> 16 == 0xa9fe }
+        guard let bytes = version6(host) else { return false }
+        if bytes[0] == 0xfe, bytes[1] & 0xc0 == 0x80 { return true }
+        // ::ffff:169.254.0.0/112, the same in version 6.
+        return bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10...13].elementsEqual([0xff, 0xff, 0xa9, 0xfe])
+    }
+
+    /// Every spelling that the system's resolver takes: `169.254.1`, `0xa9fe0001`, `2851995649` (inet_aton(3)).
+    private static func version4(_ host: String) -> UInt32? {
+        var address = in_addr()
+        return inet_aton(host, &address) == 1 ? UInt32(bigEndian: address.s_addr) : nil
+    }
+
+    private static func version6(_ host: String) -> [UInt8]? {
+        var address = in6_addr()
+        // A zone (`fe80::1%eth0`) is not part of the address.
+        guard inet_pton(AF_INET6, String(host.prefix { $0 != "%" }), &address) == 1 else { return nil }
+        return withUnsafeBytes(of: &address) { Array($0) }
+    }
+}
