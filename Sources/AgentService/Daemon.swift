@@ -273,9 +273,14 @@ public final class Daemon: Sendable {
         func run() async throws {
             try? await gracefulShutdown()
             let sampler = daemon.sampler.withLock { $0 }
+            // No further look begins. What was seen is durable before anybody waits for a driver that may hang.
+            _ = sampler?.stop(milliseconds: 0)
+            let isMetering = daemon.configuration.metering.enabled
+            if isMetering { await daemon.meter.close() }
             let isStopped = await Blocking.run(name: "gpu-stop") { sampler?.stop(milliseconds: 2000) }
             if isStopped == false { daemon.logger.warning("NVML does not let go; its thread is left behind") }
-            if daemon.configuration.metering.enabled { await daemon.meter.close() }
+            // The look that was under way.
+            if isMetering { await daemon.meter.close() }
         }
     }
 }

@@ -43,6 +43,11 @@ int symbol_named(const char *name)
     return -1;
 }
 
+const char *symbol_name(enum symbol symbol)
+{
+    return symbols[symbol].name;
+}
+
 enum level symbol_level(enum symbol symbol)
 {
     return symbols[symbol].level;

@@ -155,6 +155,7 @@ bool parse_processes(char *text, struct process_list *list);
 bool parse_event(char *text, struct event *event);
 bool parse_field(char *text, struct field_override *field);
 int symbol_named(const char *name);
+const char *symbol_name(enum symbol symbol);
 enum level symbol_level(enum symbol symbol);
 
 /* ---- call.c ---- */

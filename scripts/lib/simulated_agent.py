@@ -39,7 +39,8 @@ def get(url, timeout=10):
 class Agent:
     """`packet-agent run` with directories of its own and no environment layers, so that it changes nothing on this machine."""
 
-    def __init__(self, scenario="", library=SIMULATOR, log=subprocess.DEVNULL, **settings):
+    def __init__(self, scenario="", library=SIMULATOR, log=subprocess.DEVNULL, starts=True, **settings):
+        self.starts = starts
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="packet-agent-simulated."))
         self.scenario = self.directory / "scenario"
         self.change(scenario)
@@ -48,6 +49,7 @@ class Agent:
         self.process = None
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(self.directory), "NVML_SIMULATOR_SCENARIO": str(self.scenario),
+            "NVML_SIMULATOR_CALLS": str(self.directory / "calls"),
             "PACKET_AGENT_CONFIG": str(self.directory / "none.toml"),
             "PACKET_AGENT_AGENT_STATE_DIRECTORY": str(self.directory / "state"),
             "PACKET_AGENT_AGENT_RUNTIME_DIRECTORY": str(self.directory / "run"),
@@ -67,7 +69,8 @@ class Agent:
         return self.process
 
     def __enter__(self):
-        self.start()
+        if self.starts:
+            self.start()
         return self
 
     def __exit__(self, *_):
@@ -81,6 +84,15 @@ class Agent:
                     self.process.wait()
         finally:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+
+    def calls(self):
+        """{function: how often} as the simulator counted, of an agent that has ended."""
+        lines = (self.directory / "calls").read_text().splitlines()
+        return {name: int(count) for name, count in (line.split() for line in lines)}
 
     @property
     def url(self):
