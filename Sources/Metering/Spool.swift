@@ -59,7 +59,7 @@ public struct Spool<Directory: DurableDirectory>: Sendable {
         var name: String { Segment.name(number) }
 
         mutating func add(_ epoch: UsageRecord.Epoch, _ seq: UInt64) {
-            if let last = runs.indices.last, runs[last].epoch == epoch, runs[last].last + 1 == seq {
+            if let last = runs.indices.last, runs[last].epoch == epoch, runs[last].last &+ 1 == seq {
                 runs[last].last = seq
             } else {
                 runs.append(.init(epoch: epoch, first: seq, last: seq))

@@ -21,7 +21,7 @@ extension Spool {
         if let oldest = found.first?.file, discarded.allSatisfy({ $0 > oldest.number }), unknown.isEmpty {
             expected[oldest.start.epoch] = oldest.start.first
         }
-        for (epoch, seq) in state.acknowledged { expected[epoch] = max(seq + 1, expected[epoch] ?? 0) }
+        for (epoch, seq) in state.acknowledged { expected[epoch] = max(seq.successor, expected[epoch] ?? 0) }
         var holes: [Hole] = []
         func note(_ epoch: UsageRecord.Epoch, upTo seq: UInt64, _ segment: Int) {
             let first = expected[epoch] ?? 0
@@ -32,7 +32,7 @@ extension Spool {
         for (index, segment) in found.enumerated() {
             for record in segment.records where !state.isAcknowledged(record.epoch, record.seq) {
                 note(record.epoch, upTo: record.seq, index)
-                expected[record.epoch] = record.seq + 1
+                expected[record.epoch] = record.seq.successor
             }
         }
         if !found.isEmpty, !state.epoch.isEmpty { note(state.epoch, upTo: state.nextSeq, found.count - 1) }
@@ -126,18 +126,7 @@ extension Spool {
         }
         // More devices than lost records cannot be: what is over belongs to the last.
         while UInt64(spans.count) > count { spans.removeLast() }
-        while UInt64(spans.count) < count {
-            guard
-                let longest = spans.indices.max(by: {
-                    spans[$0].end - spans[$0].start < spans[$1].end - spans[$1].start
-                }),
-                spans[longest].end - spans[longest].start > 1
-            else { break }
-            let span = spans[longest]
-            let middle = span.start + (span.end - span.start) / 2
-            spans[longest].end = middle
-            spans.insert((span.uuid, middle, span.end), at: longest + 1)
-        }
+        spans = cut(spans, into: count)
         var missing = count - UInt64(spans.count)
         while missing > 0 {
             let end = max(1, pattern.startMilliseconds - min(missing - 1, pattern.startMilliseconds))
@@ -146,4 +135,38 @@ extension Spool {
         }
         return spans
     }
+
+    /// Cuts spans into `count` parts, as many of each as its share of the time; into fewer where parts would be shorter than a
+    /// millisecond.
+    private static func cut(
+        _ spans: [(uuid: String, start: UInt64, end: UInt64)], into count: UInt64
+    ) -> [(uuid: String, start: UInt64, end: UInt64)] {
+        let lengths = spans.map { $0.end - $0.start }
+        let total = lengths.reduce(0.0) { $0 + Double($1) }
+        var parts = lengths.map { min($0, max(1, UInt64(Double($0) / total * Double(count)))) }
+        // Rounding leaves some over, or takes some too many.
+        var left = Int64(count) - Int64(parts.reduce(0, +))
+        while left != 0 {
+            let before = left
+            for index in parts.indices where left != 0 {
+                if left > 0, parts[index] < lengths[index] { (parts[index], left) = (parts[index] + 1, left - 1) }
+                if left < 0, parts[index] > 1 { (parts[index], left) = (parts[index] - 1, left + 1) }
+            }
+            if left == before { break }
+        }
+        return zip(spans, parts).flatMap { span, parts in
+            let length = span.end - span.start
+            let (size, longer) = length.quotientAndRemainder(dividingBy: parts)
+            // The first ones are a millisecond longer.
+            return (0..<parts).map { part in
+                let start = span.start + part * size + min(part, longer)
+                return (span.uuid, start, start + size + (part < longer ? 1 : 0))
+            }
+        }
+    }
+}
+
+extension UInt64 {
+    /// The next number; the last one stays, for what a damaged file says is not counted on.
+    var successor: UInt64 { self == .max ? self : self + 1 }
 }

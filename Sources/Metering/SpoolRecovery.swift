@@ -162,7 +162,7 @@ extension Spool {
             let count = found[index].records.count
             found[index].records.removeAll { record in
                 if let expected = next[record.epoch], record.seq < expected { return true }
-                next[record.epoch] = record.seq + 1
+                next[record.epoch] = record.seq.successor
                 return false
             }
             if found[index].records.count != count { found[index].mustRewrite = true }

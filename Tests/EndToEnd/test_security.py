@@ -211,6 +211,8 @@ class Certificates(EndToEnd):
         context.load_cert_chain(leaf[1], leaf[0])
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        # Refused handshakes are what is wanted.
+        server.handle_error = lambda *_: None
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             token = self.directory / "token"

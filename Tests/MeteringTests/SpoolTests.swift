@@ -1,8 +1,9 @@
 import Effects
 import Foundation
-import Metering
 import Testing
 import UsageRecord
+
+@testable import Metering
 
 private let epoch = "00112233445566778899aabbccddeeff"
 private let pod = "4c1f7c4e-0000-4000-8000-000000000001"
@@ -99,6 +100,25 @@ private func state(_ next: UInt64) -> SpoolState { SpoolState(podUID: pod, epoch
         #expect(try directory.list().contains { $0.hasSuffix(".quarantine") })
         // Once mended, nothing more is found.
         #expect(try open().recovery == .init())
+    }
+
+    @Test(arguments: [1, 2, 3, 7, 1000, 100_000] as [UInt64]) func lostTimeIsSharedOutWhole(count: UInt64) throws {
+        let before: [String: UInt64] = ["a": 0, "b": 500, "c": 10]
+        let after: [String: UInt64] = ["a": 604_800_000, "b": 501, "c": 20_010]
+        let around = Spool<TestDirectory>.Around(before: before, after: after)
+        let pattern = try CloudEvent.decode(stored(1).bytes)
+        let spans = Spool<TestDirectory>.spans(around, count: count, pattern)
+        #expect(UInt64(spans.count) == count)
+        for (uuid, start) in before {
+            let own = spans.filter { $0.uuid == uuid }
+            guard let first = own.first, let last = own.last else {
+                #expect(count < 3)
+                continue
+            }
+            #expect(first.start == start && last.end == after[uuid])
+            #expect(own.allSatisfy { $0.start < $0.end })
+            #expect(zip(own, own.dropFirst()).allSatisfy { $0.end == $1.start })
+        }
     }
 
     @Test func aSegmentOfALaterVersionIsSetAsideUnread() throws {
