@@ -39,8 +39,8 @@ def get(url, timeout=10):
 class Agent:
     """`packet-agent run` with directories of its own and no environment layers, so that it changes nothing on this machine."""
 
-    def __init__(self, scenario="", library=SIMULATOR, log=subprocess.DEVNULL, starts=True, **settings):
-        self.starts = starts
+    def __init__(self, scenario="", library=SIMULATOR, log=subprocess.DEVNULL, starts=True, prefix=(), **settings):
+        self.starts, self.prefix = starts, list(prefix)
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="packet-agent-simulated."))
         self.scenario = self.directory / "scenario"
         self.change(scenario)
@@ -65,7 +65,7 @@ class Agent:
 
     def start(self):
         self.process = subprocess.Popen(
-            [agent_binary(), "run", "--no-boot"], env=self.environment, stdin=subprocess.DEVNULL, stderr=self.log)
+            [*self.prefix, agent_binary(), "run", "--no-boot"], env=self.environment, stdin=subprocess.DEVNULL, stderr=self.log)
         return self.process
 
     def __enter__(self):
