@@ -278,9 +278,12 @@ public final class Daemon: Sendable {
             let isMetering = daemon.configuration.metering.enabled
             if isMetering { await daemon.meter.close() }
             let isStopped = await Blocking.run(name: "gpu-stop") { sampler?.stop(milliseconds: 2000) }
-            if isStopped == false { daemon.logger.warning("NVML does not let go; its thread is left behind") }
-            // The look that was under way.
-            if isMetering { await daemon.meter.close() }
+            if isStopped == false {
+                daemon.logger.warning("NVML does not let go; its thread is left behind")
+            } else if isMetering {
+                // The look that was under way.
+                await daemon.meter.close()
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ import Testing
 @testable import GPU
 
 /// Every function the agent calls, as it is named in the library.
-private let functions = [
+let functionsOfNVML = [
     "nvmlInitWithFlags", "nvmlInit_v2", "nvmlInit", "nvmlShutdown", "nvmlSystemGetDriverVersion",
     "nvmlSystemGetNVMLVersion", "nvmlSystemGetCudaDriverVersion_v2", "nvmlSystemGetCudaDriverVersion",
     "nvmlDeviceGetCount_v2", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetHandleByIndex",
@@ -54,11 +54,11 @@ private let identity: Set<String> = [
         let found = source.split(separator: "\"").map { String($0) }.filter {
             $0.hasPrefix("nvml") && !$0.contains(" ")
         }
-        #expect(Set(found).symmetricDifference(functions) == [])
+        #expect(Set(found).symmetricDifference(functionsOfNVML) == [])
     }
 
     /// Each return code that any header names, and two that none does.
-    @Test(arguments: functions) func everyReturnCodeFromThisCallIsSurvived(_ function: String) throws {
+    @Test(arguments: functionsOfNVML) func everyReturnCodeFromThisCallIsSurvived(_ function: String) throws {
         let driver = try SimulatedDriver(Self.scenario)
         let sampler = try DrivenSampler(driver) {
             $0.lostRetryMilliseconds = 1000
@@ -96,7 +96,7 @@ private let identity: Set<String> = [
     }
 
     /// A driver that lacks this one function and has all others.
-    @Test(arguments: functions) func thisFunctionMayBeMissing(_ function: String) throws {
+    @Test(arguments: functionsOfNVML) func thisFunctionMayBeMissing(_ function: String) throws {
         let driver = try SimulatedDriver(Self.scenario, hiding: function)
         let sampler = try DrivenSampler(driver) { $0.slowIntervalMilliseconds = 1000 }
         let snapshot = sampler.tick(3)
