@@ -39,8 +39,6 @@ public final class Racer: Sendable {
     public func stop() -> Int {
         isStopped.withLock { $0 = true }
         while ended.withLock({ $0 }) < pairs.count { usleep(1000) }
-        let count = exchanges.withLock { $0 }
-        print("\(count) exchanges of \(pairs.map { "\($0.0) and \($0.1)" }.joined(separator: ", "))")
-        return count
+        return exchanges.withLock { $0 }
     }
 }
