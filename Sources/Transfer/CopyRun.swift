@@ -40,13 +40,17 @@ final class CopyRun: Sendable {
     }
 
     /// Calls `body` with 0 to `count - 1` on several threads, each with a buffer of its own, and throws the first failure.
+    ///
+    /// - Parameters:
+    ///   - threads: at most so many; nil for as many as the options say.
+    ///   - bytes: the size of each buffer.
     func each(
-        _ count: Int, _ body: @escaping @Sendable (Int, UnsafeMutableRawBufferPointer) throws(TransferError) -> Void
+        _ count: Int, threads: Int? = nil, bytes: Int = FileBlocks.size,
+        _ body: @escaping @Sendable (Int, UnsafeMutableRawBufferPointer) throws(TransferError) -> Void
     ) throws(TransferError) {
         let next = Atomic(0)
         let work: @Sendable (Int) -> Void = { [self] _ in
-            // O_DIRECT wants buffers that begin at a block of the disk.
-            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: FileBlocks.size, alignment: 4096)
+            let buffer = FileBlocks.buffer(bytes)
             defer { buffer.deallocate() }
             while true {
                 let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
@@ -60,7 +64,7 @@ final class CopyRun: Sendable {
                 }
             }
         }
-        withExtendedLifetime(next) { Parallel.run(min(count, options.threads), name: "copy", work) }
+        withExtendedLifetime(next) { Parallel.run(min(count, threads ?? options.threads), name: "copy", work) }
         if let error = failure.withLock({ $0 }) { throw error }
     }
 }

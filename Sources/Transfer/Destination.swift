@@ -92,7 +92,7 @@ struct Destination {
 
     /// True when the destination has one file or link of a tree, with the same contents.
     func holds(_ place: TreeCopy.Place, of tree: SourceTree, source: Int32) throws(TransferError) -> Bool {
-        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: FileBlocks.size, alignment: 4096)
+        let buffer = FileBlocks.buffer(FileBlocks.size)
         defer { buffer.deallocate() }
         return try isPresent(place, tree, source, buffer)
     }

@@ -3,10 +3,12 @@ import Glibc
 import LinuxKit
 import Storage
 
-/// Copies and compares the contents of a file in blocks of 1 MiB, holes included.
+/// Copies and compares the contents of a file in blocks of its buffer's size, holes included.
 struct FileBlocks {
-    /// Bytes of a block, each with a hash of its own.
+    /// Bytes of a block, each with a hash of its own, where many files are copied at once.
     static let size = 1 << 20
+    /// A page of x86 and arm64 as these machines run it, and a multiple of the blocks of disks: what O_DIRECT wants.
+    static let page = 4096
 
     /// The hash of a block; nil for one that is a hole.
     typealias Hashes = [UInt64?]
@@ -18,6 +20,17 @@ struct FileBlocks {
     let isSparse: Bool
     let buffer: UnsafeMutableRawBufferPointer
 
+    /// Allocates a buffer that O_DIRECT takes.
+    ///
+    /// From 2 MiB on it asks for huge pages: the kernel then pins one page instead of 512, and a request to the disk is as large
+    /// as the disk allows and not as 254 pages are. Direct reads and writes took half the time with them.
+    static func buffer(_ bytes: Int) -> UnsafeMutableRawBufferPointer {
+        let huge = 2 << 20
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes, alignment: bytes < huge ? page : huge)
+        if bytes >= huge { _ = madvise(buffer.baseAddress, bytes, MADV_HUGEPAGE) }
+        return buffer
+    }
+
     /// Copies a range that begins at a block; nil when the source ended early, because somebody changes it.
     ///
     /// - Parameters:
@@ -26,16 +39,16 @@ struct FileBlocks {
         -> Hashes?
     {
         var hashes: Hashes = []
-        for start in stride(from: range.lowerBound, to: range.upperBound, by: Self.size) {
+        for start in stride(from: range.lowerBound, to: range.upperBound, by: buffer.count) {
             try run.check()
-            let count = Int(min(UInt64(Self.size), range.upperBound - start))
+            let count = Int(min(UInt64(buffer.count), range.upperBound - start))
             let block = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<count])
             if isSparse {
                 guard let isHole = try copySegments(source, target, block, at: start) else { return nil }
                 hashes.append(isHole ? nil : ContentHash.of(UnsafeRawBufferPointer(block)))
             } else {
                 guard try read(source, block, at: start) == count else { return nil }
-                let whole = direct == nil ? 0 : count & ~4095
+                let whole = direct == nil ? 0 : count & ~(Self.page - 1)
                 if let direct, whole > 0 {
                     try write(direct, UnsafeRawBufferPointer(rebasing: block[0..<whole]), at: start)
                 }
@@ -79,11 +92,12 @@ struct FileBlocks {
     func matches(_ file: Int32, _ range: Range<UInt64>, _ hashes: Hashes) throws(TransferError) -> Bool {
         for (index, hash) in hashes.enumerated() {
             try run.check()
-            let start = range.lowerBound + UInt64(index * Self.size)
-            let count = Int(min(UInt64(Self.size), range.upperBound - start))
+            let start = range.lowerBound + UInt64(index * buffer.count)
+            let count = Int(min(UInt64(buffer.count), range.upperBound - start))
             if hash == nil, isHole(file, start, count) { continue }
             // Whole pages, because O_DIRECT reads nothing else; the end of the file cuts the last one.
-            let block = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<min(buffer.count, (count + 4095) & ~4095)])
+            let block = UnsafeMutableRawBufferPointer(
+                rebasing: buffer[0..<min(buffer.count, (count + Self.page - 1) & ~(Self.page - 1))])
             guard try read(file, block, at: start) >= count else { return false }
             let found = UnsafeRawBufferPointer(rebasing: block[0..<count])
             if let hash {
@@ -91,6 +105,20 @@ struct FileBlocks {
             } else if found.contains(where: { $0 != 0 }) {
                 return false
             }
+        }
+        return true
+    }
+
+    /// True when a block of an unfinished copy is as the source has it.
+    func agree(_ source: Int32, _ copy: Int32, _ range: Range<UInt64>) throws(TransferError) -> Bool {
+        try run.check()
+        let start = range.lowerBound
+        // A page first: what was not written yet need not cross the network whole.
+        for size in [UInt64(Self.page), UInt64(buffer.count)] {
+            let block = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<Int(min(size, range.upperBound - start))])
+            guard try read(source, block, at: start) == block.count else { return false }
+            let hash = ContentHash.of(UnsafeRawBufferPointer(block))
+            guard try matches(copy, start..<start + UInt64(block.count), [hash]) else { return false }
         }
         return true
     }

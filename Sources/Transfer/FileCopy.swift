@@ -60,6 +60,25 @@ struct FileCopy {
         )
     }
 
+    /// Opens what an interrupted run left of this file, on the volume and not in memory alone; nil when there is nothing to go
+    /// on with, and whatever has the name is gone then.
+    func openUnfinished() -> Descriptor? {
+        let result = clinux_openat(target, entry.name, O_RDWR | O_NOFOLLOW | O_NONBLOCK, 0)
+        if result == -ENOENT { return nil }
+        if result >= 0 {
+            let file = Descriptor(owning: result)
+            // Other names of it are finished files. A file with attributes was finished once, and the source may have lost them.
+            if let status = try? FileStatus(descriptor: file.number), status.kind == .regular, status.links == 1,
+                flistxattr(file.number, nil, 0) <= 0, ftruncate(file.number, off_t(content.size)) == 0,
+                fsync(file.number) == 0
+            {
+                return file
+            }
+        }
+        unlinkat(target, entry.name, 0)
+        return nil
+    }
+
     /// Copies a file on one thread.
     func copy(_ buffer: UnsafeMutableRawBufferPointer) throws(TransferError) -> Outcome {
         guard let input = try openSource() else { return .changed }

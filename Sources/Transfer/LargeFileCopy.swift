@@ -8,9 +8,14 @@ import Synchronization
 ///
 /// Writes and the comparison go past the page cache where the file system allows it (O_DIRECT): the cache would only fill with
 /// pages that nobody reads again, and the comparison has to ask the volume anyway.
+///
+/// What an interrupted copy left is compared with the source, block by block, and only what differs is copied again: that needs
+/// no record of how far it got, which a crash could make wrong.
 struct LargeFileCopy {
-    /// Bytes that a thread takes at once: a multiple of ``FileBlocks/size``.
-    private static let share: UInt64 = 16 << 20
+    /// Bytes that a thread takes at once: one block, in huge pages.
+    private static let share: UInt64 = 4 << 20
+    /// Threads: enough to keep a fast disk or a distant volume busy, and 32 MiB of buffers.
+    private static let threads = 8
 
     let file: FileCopy
     private var size: UInt64 { file.entry.content.size }
@@ -24,37 +29,50 @@ struct LargeFileCopy {
     func copy() throws(TransferError) -> FileCopy.Outcome {
         guard let input = try file.openSource() else { return .changed }
         let (run, path, isSparse) = (file.run, file.path, isSparse)
+        let threads = min(Self.threads, run.options.threads)
         run.options.step(.writeFile, path)
-        let output = try file.create()
+        let begun = isSparse ? nil : file.openUnfinished()
+        let isBegun = begun != nil
+        let output: Descriptor
+        if let begun { output = begun } else { output = try file.create() }
         // Reserved at once, a file lies in one piece, and a volume without room says so before anything is copied.
         let reserved = isSparse ? -EOPNOTSUPP : clinux_fallocate(output.number, Int64(size))
         if reserved == -ENOSPC || reserved == -EDQUOT { throw .system("write", path, -reserved) }
         if reserved < 0 { try file.setSize(output.number) }
         let direct = isSparse ? nil : Self.direct(file, O_WRONLY)
+        let uncached = isSparse ? nil : Self.direct(file, O_RDONLY)
+        let staged = isBegun ? OpenFile(try file.reopen()) : nil
         let count = Int((size + Self.share - 1) / Self.share)
-        let hashes = Mutex<[FileBlocks.Hashes?]>(Array(repeating: nil, count: count))
+        let taken = Mutex<[Taken?]>(Array(repeating: nil, count: count))
         let (from, to) = (input.number, output.number)
-        try run.each(count) { (index, buffer) throws(TransferError) in
+        try run.each(count, threads: threads, bytes: Int(Self.share)) { (index, buffer) throws(TransferError) in
             let blocks = FileBlocks(path: path, run: run, isSparse: isSparse, buffer: buffer)
-            var found: FileBlocks.Hashes?
+            let range = range(index)
+            if let staged, try blocks.agree(from, uncached?.number ?? staged.number, range) {
+                taken.withLock { $0[index] = .found }
+                run.options.progress(range.upperBound - range.lowerBound, 0)
+                return
+            }
+            run.options.step(.writeBlock, path)
+            var hashes: FileBlocks.Hashes?
             if !isSparse {
-                found = try blocks.copy(from, to: to, direct: direct?.number, range(index))
+                hashes = try blocks.copy(from, to: to, direct: direct?.number, range)
             } else if let own = try file.openSource() {
                 // Looking for holes moves the descriptor's position: each thread needs its own.
-                found = try blocks.copy(own.number, to: to, range(index))
+                hashes = try blocks.copy(own.number, to: to, range)
             }
-            hashes.withLock { $0[index] = found }
+            if let hashes { taken.withLock { $0[index] = .copied(hashes) } }
         }
-        let taken = hashes.withLock { $0 }
-        guard taken.allSatisfy({ $0 != nil }) else { return .changed }
+        let all = taken.withLock { $0 }
+        guard all.allSatisfy({ $0 != nil }) else { return .changed }
         try file.finish(output)
         run.options.step(.verifyFile, path)
         let copy = try file.reopen()
-        let uncached = isSparse ? nil : Self.direct(file, O_RDONLY)
         let cached = copy.number
-        try run.each(count) { (index, buffer) throws(TransferError) in
+        try run.each(count, threads: threads, bytes: Int(Self.share)) { (index, buffer) throws(TransferError) in
+            guard case .copied(let hashes) = all[index] else { return }
             let blocks = FileBlocks(path: path, run: run, isSparse: isSparse, buffer: buffer)
-            let (range, hashes) = (range(index), taken[index] ?? [])
+            let range = range(index)
             let own = isSparse ? OpenFile(try file.reopen()) : uncached
             guard try blocks.matches(own?.number ?? cached, range, hashes) else { throw file.mismatch }
             run.options.progress(range.upperBound - range.lowerBound, 0)
@@ -63,6 +81,14 @@ struct LargeFileCopy {
         try file.apply(input.number, copy.number)
         run.options.progress(0, 1)
         return .copied
+    }
+
+    /// Where a block of the copy comes from.
+    private enum Taken {
+        /// An earlier run wrote it; it was read from the volume and is as the source is.
+        case found
+        /// This run wrote it.
+        case copied(FileBlocks.Hashes)
     }
 
     /// The copy opened past the page cache; nil where the file system does not have that.

@@ -5,7 +5,7 @@ public import Storage
 public struct TransferOptions: Sendable {
     /// A change that is about to be made. Tests stop or disturb a copy there; a real one only looks on.
     public enum Step: String, Sendable {
-        case makeDirectory, writeFile, verifyFile, finishFile, makeLink, finishDirectory
+        case makeDirectory, writeFile, writeBlock, verifyFile, finishFile, makeLink, finishDirectory
         case land, removeStaging, writeJournal, prepareLink, exchange, remove
     }
 

@@ -56,7 +56,7 @@ struct TreeCopy {
             let from = try openSource(place.directory)
             let to = try openStaged(tree.chain(place.directory))
             let file = file(place, from.number, to.number)
-            if try needsCopy(file, existed.contains(place.directory)),
+            if try needsCopy(file, existed.contains(place.directory), keepsBegun: true),
                 case .changed = try LargeFileCopy(file: file).copy()
             {
                 changed.store(true, ordering: .relaxed)
@@ -126,13 +126,14 @@ struct TreeCopy {
         try Opening.directory(stage, chain, path: chain.reduce(stagePath) { $0.appending($1) }, flags: flags)
     }
 
-    /// False for a file that an interrupted run finished; what it left unfinished is removed.
-    private func needsCopy(_ file: FileCopy, _ existed: Bool) throws(TransferError) -> Bool {
+    /// False for a file that an interrupted run finished; what it left unfinished is removed, or kept for ``LargeFileCopy``.
+    private func needsCopy(_ file: FileCopy, _ existed: Bool, keepsBegun: Bool = false) throws(TransferError) -> Bool {
         guard existed else { return true }
         if file.isFinished(since: begun) {
             run.options.progress(file.entry.content.size, 1)
             return false
         }
+        if keepsBegun { return true }
         guard unlinkat(file.target, file.entry.name, 0) == 0 || errno == ENOENT else {
             throw .system("replace", file.path, errno)
         }

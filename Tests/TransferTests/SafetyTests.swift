@@ -56,6 +56,47 @@ struct SafetyTests {
         #expect(try scratch.sh("cat volume/code/proj/* | sort -n | tail -1") == "40\n")
     }
 
+    @Test("a large file that was being copied goes on at the block where it was killed, and what was spoilt is found")
+    func resumedInside() throws {
+        let scratch = try Scratch(
+            "head -c 100000001 /dev/urandom > model; setfattr -n user.k -v v model; sha256sum model > ../sum")
+        try #require(!transferProgram.isEmpty)
+        // The 13th of 24 blocks is about to be written, after two directories and the file.
+        let command = "\(transferProgram) \(scratch.source) \(scratch.volume) \(scratch.destination)"
+        try scratch.sh("\(command) kill=20 > /dev/null 2>&1", status: 137)
+        let staged = scratch.path.appending("volume/code/.proj.packet-move/tree/proj/model").description
+        #expect(try scratch.sh("stat -c %s \(staged)") == "100000001\n")
+        // Whatever happened to the volume meanwhile.
+        try scratch.sh("printf spoilt | dd of=\(staged) bs=1 seek=1000000 conv=notrunc status=none")
+        let written = Mutex(0)
+        let result = try scratch.move {
+            $0.step = { step, _ in if step == .writeBlock { written.withLock { $0 += 1 } } }
+        }.run()
+        #expect(result.files == 1 && result.bytes == 100_000_001)
+        #expect(written.withLock { $0 } > 4 && written.withLock { $0 } < 20, "\(written.withLock { $0 }) of 24 blocks")
+        #expect(
+            try scratch.sh("cd volume/code/proj; sha256sum -c ../../../pod/sum; getfattr --only-values -n user.k model")
+                == "model: OK\nv")
+        #expect(try scratch.leftovers() == "")
+    }
+
+    @Test("an unfinished copy is not written to where another name shares it, nor when the source became shorter")
+    func resumedElsewhere() throws {
+        let scratch = try Scratch("head -c 9000000 /dev/urandom > a; ln a b; sleep 1.1")
+        let stop = Mutex(false)
+        let first = scratch.move {
+            $0.largeFile = 1 << 20
+            $0.step = { step, _ in if step == .finishDirectory { stop.withLock { $0 = true } } }
+            $0.isCancelled = { stop.withLock { $0 } }
+        }
+        #expect(scratch.failure(first)?.code == .cancelled)
+        // Both were finished as one file; now they are two, and one is shorter.
+        try scratch.sh("cd pod/proj; cp -p b c; mv c b; head -c 5000000 /dev/urandom > a; cp -a . ../reference")
+        let before = try scratch.contents(scratch.source)
+        _ = try scratch.move { $0.largeFile = 1 << 20 }.run()
+        #expect(try scratch.contents(scratch.destination) == before)
+    }
+
     @Test("what disappears from the source or changes there between two runs is not taken from the first")
     func resumedAfterChange() throws {
         let scratch = try Scratch("mkdir gone; echo x > gone/y; echo old > kept; echo f > becomes; sleep 1.1")
