@@ -84,10 +84,22 @@ public struct TreeMove: Sendable {
     }
 
     /// What would be moved, looked at without changing anything.
-    public func preview() throws(TransferError) -> Result {
+    ///
+    /// - Parameter looksAtDestination: true to compare also with what is on the volume already, contents included.
+    /// - Throws: what would stop the move.
+    public func preview(looksAtDestination: Bool = false) throws(TransferError) -> Result {
         try checkWriters()
         let parent = try Opening.directory(source.parent)
         let tree = try look(parent.number, FileName(name: source.lastComponent))
+        if looksAtDestination, let home = try volume.existingDirectory(destination.parent) {
+            let place = Destination(
+                parent: home.number, parentPath: destination.parent, name: FileName(name: destination.lastComponent),
+                run: CopyRun(options))
+            let found = try compare(tree, parent.number, place)
+            if !found.exists || found.missing != nil, !Staging.exists(beside: place) {
+                try volume.checkRoom(for: found.missingBytes(of: tree), home.number)
+            }
+        }
         return Result(bytes: tree.bytes, files: tree.files, notes: notes(tree))
     }
 

@@ -16,17 +16,38 @@ public struct TransferVolume: Sendable, Equatable {
         self.mountID = mountID
     }
 
-    /// Opens a directory on the volume, made with its missing parents as the volume's root is, so that whoever may write
-    /// there may write here. No symbolic link is followed.
-    func directory(_ path: BytePath) throws(TransferError) -> Descriptor {
+    /// Opens a directory on the volume; nil when it is not there yet.
+    func existingDirectory(_ path: BytePath) throws(TransferError) -> Descriptor? {
+        let root = try open(for: path)
+        var chain: [FileName] = []
+        for component in path.components.dropFirst(mountPoint.components.count) {
+            let parent = try Opening.directory(root.number, chain, path: path)
+            let name = FileName(name: component)
+            if case .failure(let error) = FileStatus.of(name: name, in: parent.number), error.code == ENOENT {
+                return nil
+            }
+            chain.append(name)
+        }
+        return try Opening.directory(root.number, chain, path: path, flags: O_RDONLY)
+    }
+
+    /// Opens the volume's root, if it is the one that is meant, for something below it.
+    private func open(for path: BytePath) throws(TransferError) -> Descriptor {
         let root = try Opening.directory(mountPoint)
-        let status = try Self.status(root.number, mountPoint)
-        if let mountID, let found = status.mountID, found != mountID {
+        if let mountID, let found = try Self.status(root.number, mountPoint).mountID, found != mountID {
             throw TransferError(.refused, "the volume is not mounted at \(mountPoint) any more; nothing was written")
         }
         guard path.isWithin(mountPoint) else {
             throw TransferError(.refused, "\(path) is not on the volume \(mountPoint)")
         }
+        return root
+    }
+
+    /// Opens a directory on the volume, made with its missing parents as the volume's root is, so that whoever may write
+    /// there may write here. No symbolic link is followed.
+    func directory(_ path: BytePath) throws(TransferError) -> Descriptor {
+        let root = try open(for: path)
+        let status = try Self.status(root.number, mountPoint)
         var chain: [FileName] = []
         for component in path.components.dropFirst(mountPoint.components.count) {
             let parent = try Opening.directory(root.number, chain, path: path)

@@ -127,7 +127,9 @@ private final class Mover: Sendable {
         for (index, item) in items.enumerated() {
             guard case .move(let source, let place) = item else { continue }
             let preview: Result<TreeMove.Result, TransferError>
-            do throws(TransferError) { preview = .success(try move(source, place).preview()) } catch {
+            do throws(TransferError) {
+                preview = .success(try move(source, place).preview(looksAtDestination: dryRun))
+            } catch {
                 preview = .failure(error)
             }
             previews[index] = preview
