@@ -61,6 +61,21 @@ class NFS(unittest.TestCase):
         self.assertEqual(found["status"], "warn", found)
         self.assertIn("65534", found["evidence"])
 
+    def test_a_move_to_a_server_that_maps_root_to_nobody(self):
+        item = self.document("root-squash.move")["items"][0]
+        self.assertEqual(item["state"], "moved", item)
+        self.assertIn("root_squash", json.dumps(item), "the owner that could not be kept is told")
+        self.assertEqual(self.answers["root-squash.moved"][2], "mine\n65534 640\n/mnt/data/saved/root/squashed\n")
+
+    def test_a_server_that_gets_full_during_a_move_loses_nothing_and_the_move_goes_on(self):
+        self.assertEqual(self.answers["full.move"][0], 1)
+        item = self.document("full.move")["items"][0]
+        self.assertEqual(item["state"], "failed", item)
+        self.assertIn("the volume is full; make room and run the command again", json.dumps(item))
+        self.assertEqual(self.answers["full.source"][2].split("\n")[:2], ["same", "kept"])
+        self.assertEqual(self.document("full.again")["items"][0]["state"], "moved")
+        self.assertEqual(self.answers["full.moved"][2].rstrip(), "same\n/mnt/data/saved/root/big")
+
     def test_a_stale_handle(self):
         volume = self.volume("stale.storage")
         self.assertEqual(volume["state"], "stuck", volume)
