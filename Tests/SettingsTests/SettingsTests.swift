@@ -194,3 +194,30 @@ import Testing
                 == .none(why: "several volumes are mounted (a, b); set storage.primary_volume"))
     }
 }
+
+@Suite struct EndpointTests {
+    @Test(arguments: [
+        "http://127.0.0.1:4318", "https://collector.example", "https://collector.example:4318/otlp/",
+        "http://[::1]:4318",
+        "http://10.0.0.7", "http://169.253.0.1",
+    ]) func ordinaryReceiversAreTaken(_ url: String) throws {
+        #expect(try !Endpoint(url).url.hasSuffix("/"))
+    }
+
+    @Test(arguments: [
+        "http://169.254.169.254", "http://169.254.1:80", "http://2852039166", "http://0xa9fea9fe/x", "http://[fe80::1]",
+        "http://[fe80::1%25eth0]:80", "http://[::ffff:169.254.169.254]", "https://[fd00:ec2::254]",
+    ]) func theNodesOwnServicesAreRefused(_ url: String) {
+        #expect(throws: Endpoint.Refusal(reason: "must not be a link-local address: the node's own services are there"))
+        {
+            try Endpoint(url)
+        }
+    }
+
+    @Test(arguments: [
+        "ftp://host", "host:80", "http://", "http://:80", "http://user:pw@host", "http://host:0", "http://host:x",
+        "http://a b", "http://host?x=1", "http://host#x", "http://a:b:c", "http://host\\@x",
+    ]) func nonsenseAndCredentialsAreRefused(_ url: String) {
+        #expect(throws: Endpoint.Refusal.self) { try Endpoint(url) }
+    }
+}
