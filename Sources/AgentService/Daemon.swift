@@ -11,6 +11,7 @@ import NIOPosix
 import ServiceLifecycle
 public import Settings
 import Synchronization
+import Telemetry
 import UnixSignals
 
 /// Why the daemon could not start.
@@ -36,6 +37,7 @@ public final class Daemon: Sendable {
     private let startedAt: UInt64
     private let sampler = Mutex<GPUSampler?>(nil)
     private let delivery = Mutex<UsageDelivery?>(nil)
+    private let exporter = Mutex<OTLPExporter?>(nil)
 
     private init(_ configuration: AgentConfiguration, version: String, clock: any Clock, logger: Logger)
         throws(LinuxError)
@@ -88,9 +90,12 @@ public final class Daemon: Sendable {
         // One event loop for the socket and the control plane; the number of CPUs of the node does not matter here.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         try startThreads()
-        let server = try await LocalServer.start(path: paths.socket, group: group) { [self] in answer($0) }
+        let server = try await LocalServer.start(path: paths.socket, group: group, changes: changes()) { [self] in
+            answer($0)
+        }
         let metrics = await MetricsServer.start(
-            configuration.metrics, version: version, group: group, clock: clock, logger: logger
+            configuration.metrics, version: version, group: group, clock: clock, logger: logger,
+            health: { [self] in health() }
         ) { [self] in sampler.withLock { $0 }?.snapshot }
         var client: ControlPlaneClient?
         var services: [ServiceGroupConfiguration.ServiceConfiguration] = []
@@ -106,6 +111,13 @@ public final class Daemon: Sendable {
             }
         }
         services.append(.init(service: Notifier(daemon: self)))
+        let exporter = OTLPExporter.make(
+            configuration, identity: identity, version: version, group: group, clock: clock, logger: logger
+        ) { [self] in sampler.withLock { $0 }?.snapshot }
+        if let exporter {
+            self.exporter.withLock { $0 = exporter }
+            services.append(.init(service: exporter))
+        }
         if let client {
             services.append(
                 .init(
@@ -207,7 +219,27 @@ public final class Daemon: Sendable {
         return document
     }
 
+    /// What the agent knows of itself, for its metrics.
+    private func health() -> AgentHealth {
+        var health = AgentHealth()
+        health.startedAt = startedAt
+        health.telemetry = exporter.withLock { $0 }?.state
+        guard configuration.metering.enabled else { return health }
+        health.usage = meter.state.usage(
+            lastAcknowledgement: delivery.withLock { $0 }?.state.lastAcknowledgement, now: clock.boottime())
+        return health
+    }
+
     private static func seconds(_ nanoseconds: UInt64) -> Double { Double(nanoseconds / 1_000_000) / 1000 }
+
+    /// Root, the daemon's own user and those of the configuration may change something.
+    private func changes() -> LocalServer.Changes {
+        let allowed = Set([0, geteuid()] + configuration.agent.allowedUsers.compactMap { UInt32(exactly: $0) })
+        let release = GPURelease(logger: logger)
+        return .init(isAllowed: { allowed.contains($0) }) { [self] path, body in
+            release.perform(path, body, sampler.withLock { $0 })
+        }
+    }
 
     private func answer(_ path: String) -> LocalServer.Answer {
         do {

@@ -11,10 +11,12 @@ import Telemetry
 enum MetricsServer {
     /// Starts it; nil when it is switched off or the address cannot be listened on, which stops nothing else.
     ///
-    /// - Parameter snapshot: what was last seen of the GPUs; nil when they are not looked at.
+    /// - Parameters:
+    ///   - health: what the agent knows of itself, from memory.
+    ///   - snapshot: what was last seen of the GPUs; nil when they are not looked at.
     static func start(
         _ settings: AgentConfiguration.Metrics, version: String, group: MultiThreadedEventLoopGroup, clock: any Clock,
-        logger: Logger, snapshot: @escaping @Sendable () -> GPUSnapshot?
+        logger: Logger, health: @escaping @Sendable () -> AgentHealth, snapshot: @escaping @Sendable () -> GPUSnapshot?
     ) async -> LocalServer? {
         guard let address = settings.address else { return nil }
         var spelling = LabelSpelling()
@@ -30,7 +32,8 @@ enum MetricsServer {
                 }
                 let seen = snapshot() ?? GPUSnapshot(state: .released, reason: "switched off (gpu.enabled)")
                 return .init(
-                    contentType: PrometheusExposition.contentType, body: exposition.render(seen, now: clock.boottime()))
+                    contentType: PrometheusExposition.contentType,
+                    body: exposition.render(seen, health: health(), now: clock.boottime()))
             }
         } catch {
             logger.warning(

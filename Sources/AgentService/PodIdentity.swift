@@ -16,9 +16,12 @@ public struct PodIdentity: Sendable {
     /// What the control plane says that is mounted, and where; nil when it says nothing.
     let expectedVolume: (mountPoint: BytePath, attachment: VolumeAttachment)?
 
+    /// Stands for a pod whose UID nobody told.
+    static let local = "local"
+
     /// Reads what is known.
     public init(_ configuration: AgentConfiguration) {
-        podUID = configuration.controlPlane.podUID.isEmpty ? "local" : configuration.controlPlane.podUID
+        podUID = configuration.controlPlane.podUID.isEmpty ? Self.local : configuration.controlPlane.podUID
         let id = (try? LocalFile.readText("/proc/sys/kernel/random/boot_id", limit: 64)) ?? ""
         bootID = id.filter { !$0.isWhitespace }
         hello = (try? LocalFile.read(AgentPaths(configuration).hello, limit: 1 << 20)).flatMap {

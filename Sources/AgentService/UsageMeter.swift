@@ -17,12 +17,18 @@ final class UsageMeter: Sendable {
         var previousEpoch: UsageRecord.Epoch?
         /// Records that wait for delivery.
         var waiting: UInt64 = 0
-        /// CLOCK_REALTIME in milliseconds of the oldest waiting record's arrival; nil when none waits.
+        /// CLOCK_BOOTTIME in nanoseconds since when records wait; nil when none waits.
         var waitingSince: UInt64?
         /// Sums over everything that was recorded for this pod.
         var totals: [String: UsageTotals] = [:]
         /// Records the control plane refused for good.
         var rejected: UInt64 = 0
+        /// Records set aside because the control plane refused them alone.
+        var quarantined: UInt64 = 0
+        /// Closed intervals that could not be stored and became gaps.
+        var lost: UInt64 = 0
+        /// Bytes of the spool.
+        var spoolBytes = 0
         /// Why records are not durable at the moment; nil when they are.
         var failure: String?
         /// CLOCK_BOOTTIME in nanoseconds when the thread last came round.
@@ -142,6 +148,9 @@ final class UsageMeter: Sendable {
             state.waitingSince = recorder.waiting == 0 ? nil : state.waitingSince ?? now
             state.totals = recorder.totals
             state.rejected = recorder.rejectedRecords
+            state.quarantined = recorder.quarantinedRecords
+            state.lost = recorder.lostSpans
+            state.spoolBytes = recorder.spoolBytes
         }
     }
 
@@ -157,7 +166,7 @@ final class UsageMeter: Sendable {
                 return DeviceReading(uuid: device.uuid, state: .lost)
             }
             return DeviceReading(
-                uuid: device.uuid, utilizationPercent: sample.utilizationGPUPercent.map { UInt32(clamping: $0) },
+                uuid: device.uuid, busyNanoseconds: sample.busy?.busyNanoseconds,
                 energyMillijoules: sample.energyMillijoules, memoryUsedBytes: sample.memoryUsedBytes)
         }
         mailbox.post(

@@ -1,10 +1,6 @@
-import AsyncHTTPClient
 import FoundationEssentials
-import Glibc
 import LinuxKit
 public import NIOCore
-import NIOHTTP1
-import NIOSSL
 
 /// Why a request to the control plane did not succeed.
 public enum ControlPlaneError: Error, Sendable, Equatable, CustomStringConvertible {
@@ -35,23 +31,12 @@ public enum ControlPlaneError: Error, Sendable, Equatable, CustomStringConvertib
     }
 }
 
-/// Requests to the control plane with the pod's token: one connection, no redirects, every answer bounded.
+/// Requests to the control plane with the pod's token.
 public final class ControlPlaneClient: Sendable {
     /// An answer as it came.
-    public struct Response: Sendable {
-        /// HTTP status.
-        public var status: UInt
-        /// The Retry-After header, if any.
-        public var retryAfter: String?
-        /// The body, at most ``ControlPlaneClient/maximumBytes``.
-        public var body: [UInt8]
-    }
+    public typealias Response = HTTPTransport.Response
 
-    /// The largest answer that is read, in bytes.
-    public static let maximumBytes = 1 << 20
-
-    private let client: HTTPClient
-    private let baseURL: String
+    private let transport: HTTPTransport
     private let tokenFile: String
 
     /// Prepares a client; connects at the first request.
@@ -62,26 +47,14 @@ public final class ControlPlaneClient: Sendable {
     ///   - caFile: additional certificate authorities in PEM; empty for the system's.
     public init(url: String, tokenFile: String, caFile: String, group: any EventLoopGroup) throws(ControlPlaneError) {
         guard !url.isEmpty else { throw .notConfigured }
-        var tls = TLSConfiguration.makeClientConfiguration()
-        if !caFile.isEmpty {
-            do { tls.additionalTrustRoots = [.certificates(try NIOSSLCertificate.fromPEMFile(caFile))] } catch {
-                throw .certificates("\(TerminalText.escape(caFile)): \(error)")
-            }
+        do { transport = try HTTPTransport(url: url, caFile: caFile, group: group) } catch {
+            throw .certificates(error.reason)
         }
-        var configuration = HTTPClient.Configuration(
-            tlsConfiguration: tls, redirectConfiguration: .disallow,
-            timeout: .init(connect: .seconds(5), read: .seconds(10)))
-        // Otherwise a refused connection or a bad certificate is retried until the deadline before it is told.
-        configuration.connectionPool.retryConnectionEstablishment = false
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 1
-        configuration.httpVersion = .http1Only
-        client = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: configuration)
-        baseURL = url.hasSuffix("/") ? String(url.dropLast()) : url
         self.tokenFile = tokenFile
     }
 
     /// Closes connections. No request may follow.
-    public func shutdown() async { try? await client.shutdown() }
+    public func shutdown() async { await transport.shutdown() }
 
     /// Sends one request and reads the whole answer.
     ///
@@ -90,22 +63,12 @@ public final class ControlPlaneClient: Sendable {
         _ method: String, _ path: String, body: [UInt8]? = nil, contentType: String = "application/json",
         seconds: Int64 = 10
     ) async throws(ControlPlaneError) -> Response {
-        var request = HTTPClientRequest(url: baseURL + path)
-        request.method = HTTPMethod(rawValue: method)
-        request.headers.add(name: "Authorization", value: "Bearer \(try token())")
-        request.headers.add(name: "Accept", value: "application/json")
-        if let body {
-            request.headers.add(name: "Content-Type", value: contentType)
-            request.body = .bytes(ByteBuffer(bytes: body))
-        }
+        var headers = [("Authorization", "Bearer \(try token())"), ("Accept", "application/json")]
+        if body != nil { headers.append(("Content-Type", contentType)) }
         do {
-            let response = try await client.execute(request, timeout: .seconds(seconds))
-            let body = try await response.body.collect(upTo: Self.maximumBytes)
-            return Response(
-                status: response.status.code, retryAfter: response.headers.first(name: "Retry-After"),
-                body: Array(body.readableBytesView))
+            return try await transport.request(method, path, headers: headers, body: body, seconds: seconds)
         } catch {
-            throw .unreachable("\(baseURL): \(TerminalText.escape(String(describing: error)))")
+            throw .unreachable(error.reason)
         }
     }
 
@@ -137,18 +100,10 @@ public final class ControlPlaneClient: Sendable {
         return TerminalText.escape(message ?? "no reason given")
     }
 
-    /// The token; its file must not be readable by others, because whoever reads it can speak for the pod.
     private func token() throws(ControlPlaneError) -> String {
         let text: String
-        do throws(LinuxError) {
-            let file = try Descriptor(opening: tokenFile, O_RDONLY)
-            guard try FileStatus(descriptor: file.number).permissions & 0o077 == 0 else {
-                throw LinuxError("use", tokenFile, code: EACCES)
-            }
-            text = String(decoding: try file.readToEnd(limit: 4096), as: UTF8.self)
-        } catch {
-            let advice = error.code == EACCES ? "; it must be readable by its owner only: chmod 600" : ""
-            throw .token("\(error)\(advice)")
+        do throws(SecretFile.Failure) { text = try SecretFile.read(tokenFile) } catch {
+            throw .token(error.description)
         }
         let token = text.filter { !$0.isWhitespace }
         guard !token.isEmpty, token.utf8.allSatisfy({ (0x21...0x7e).contains($0) }) else {

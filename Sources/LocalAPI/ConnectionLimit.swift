@@ -35,3 +35,18 @@ final class ConnectionLimit: ChannelDuplexHandler {
         context.read()
     }
 }
+
+/// Closes a connection that sends more bytes than a request may have.
+final class SizeLimit: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private var left: Int
+
+    init(_ most: Int) { left = most }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        left -= unwrapInboundIn(data).readableBytes
+        if left < 0 { context.close(promise: nil) } else { context.fireChannelRead(data) }
+    }
+}

@@ -1,4 +1,5 @@
 import AsyncHTTPClient
+import FoundationEssentials
 import LinuxKit
 import NIOCore
 import NIOHTTP1
@@ -12,6 +13,8 @@ public enum LocalClient {
         case notRunning(socket: String)
         /// The daemon answered with an error status, or not in time.
         case refused(String)
+        /// This user may not do that.
+        case forbidden(String)
 
         /// What happened and what to do.
         public var description: String {
@@ -19,6 +22,7 @@ public enum LocalClient {
             case .notRunning(let socket):
                 "the agent is not running (nobody listens on \(socket)); start it with: packet-agent run"
             case .refused(let reason): "the agent did not answer: \(reason)"
+            case .forbidden(let reason): "not allowed: \(reason)"
             }
         }
     }
@@ -29,6 +33,19 @@ public enum LocalClient {
     /// GETs a path from the daemon.
     public static func get(_ path: String, socket: String, milliseconds: Int64 = 2000) async throws(Failure) -> [UInt8]
     {
+        try await request(.GET, path, nil, socket, milliseconds)
+    }
+
+    /// POSTs JSON to a path of the daemon.
+    ///
+    /// - Throws: ``Failure`` `forbidden` when the daemon does not let this user change anything.
+    public static func post(
+        _ path: String, _ body: [UInt8], socket: String, milliseconds: Int64 = 2000
+    ) async throws(Failure) -> [UInt8] { try await request(.POST, path, body, socket, milliseconds) }
+
+    private static func request(
+        _ method: HTTPMethod, _ path: String, _ body: [UInt8]?, _ socket: String, _ milliseconds: Int64
+    ) async throws(Failure) -> [UInt8] {
         guard LocalServer.isAnswered(socket) else { throw .notRunning(socket: socket) }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         var configuration = HTTPClient.Configuration(redirectConfiguration: .disallow)
@@ -43,17 +60,30 @@ public enum LocalClient {
                 let hex = String(byte, radix: 16, uppercase: true)
                 return "%" + (hex.count < 2 ? "0" + hex : hex)
             }.joined()
-            let request = HTTPClientRequest(url: "http+unix://\(escaped)\(path)")
+            var request = HTTPClientRequest(url: "http+unix://\(escaped)\(path)")
+            request.method = method
+            if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
             let response = try await client.execute(request, timeout: .milliseconds(milliseconds))
-            let body = try await response.body.collect(upTo: maximumBytes)
-            result =
-                response.status == .ok
-                ? .success(Array(body.readableBytesView)) : .failure(.refused("status \(response.status.code)"))
+            let answer = try await response.body.collect(upTo: maximumBytes)
+            switch response.status {
+            case .ok: result = .success(Array(answer.readableBytesView))
+            case .forbidden: result = .failure(.forbidden(message(of: answer)))
+            default: result = .failure(.refused("status \(response.status.code)"))
+            }
         } catch {
             result = .failure(.refused(TerminalText.escape(String(describing: error))))
         }
         try? await client.shutdown()
         try? await group.shutdownGracefully()
         return try result.get()
+    }
+
+    private static func message(of body: ByteBuffer) -> String {
+        struct Wire: Decodable {
+            struct Inner: Decodable { var message: String }
+            var error: Inner
+        }
+        let wire = try? JSONDecoder().decode(Wire.self, from: Data(body.readableBytesView))
+        return TerminalText.escape(wire?.error.message ?? "no reason given")
     }
 }

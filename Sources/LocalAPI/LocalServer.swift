@@ -6,8 +6,8 @@ import NIOPosix
 
 /// The daemon's side of the local socket: HTTP/1.1 over a Unix socket that every user of the pod may read from.
 ///
-/// Answers come from values that are already in memory, so that a request never waits for a disk, a mount or a GPU.
-/// Only GET exists; whatever will change state has to look at the peer's credentials first.
+/// Answers come from values that are already in memory, so that a request never waits for a disk, a mount or a GPU. Every
+/// user may GET; POST changes something, and reaches ``Changes`` only from users that may.
 public struct LocalServer: Sendable {
     /// One answer.
     public struct Answer: Sendable {
@@ -26,8 +26,27 @@ public struct LocalServer: Sendable {
         }
     }
 
+    /// What may be changed over a Unix socket, and by whom.
+    public struct Changes: Sendable {
+        /// Whether a user may change something: the peer's uid as the kernel says it (SO_PEERCRED, unix(7)).
+        let isAllowed: @Sendable (_ uid: UInt32) -> Bool
+        /// Called on the event loop with path and body of a POST; must not block.
+        let perform: @Sendable (_ path: String, _ body: [UInt8]) -> Answer
+
+        /// Names both.
+        public init(
+            isAllowed: @escaping @Sendable (_ uid: UInt32) -> Bool,
+            perform: @escaping @Sendable (_ path: String, _ body: [UInt8]) -> Answer
+        ) {
+            self.isAllowed = isAllowed
+            self.perform = perform
+        }
+    }
+
     /// Connections served at the same time; further ones wait in the kernel's queue.
     public static let maximumConnections = 16
+    /// Bytes of a request, headers included; a longer one is cut off.
+    public static let maximumRequestBytes = 16 << 10
     /// Seconds after which a connection is closed, whatever it does.
     public static let deadlineSeconds: Int64 = 5
 
@@ -36,13 +55,16 @@ public struct LocalServer: Sendable {
 
     /// Listens on a socket that everybody may connect to (mode 0666), replacing one that a dead daemon left.
     ///
-    /// - Parameter respond: called on the event loop with the path; must not block.
+    /// - Parameters:
+    ///   - changes: what a POST may do; nil for nothing.
+    ///   - respond: called on the event loop with the path of a GET; must not block.
     /// - Throws: ``LinuxError`` when the directory cannot be written or another daemon is listening.
     public static func start(
-        path: String, group: any EventLoopGroup, respond: @escaping @Sendable (String) -> Answer
+        path: String, group: any EventLoopGroup, changes: Changes? = nil,
+        respond: @escaping @Sendable (String) -> Answer
     ) async throws -> LocalServer {
         try await removeStaleSocket(path)
-        let channel = try await bootstrap(group, respond).bind(unixDomainSocketPath: path).get()
+        let channel = try await bootstrap(group, changes, respond).bind(unixDomainSocketPath: path).get()
         guard chmod(path, 0o666) == 0 else { throw LinuxError("set mode of", path, code: errno) }
         return LocalServer(channel: channel, path: path)
     }
@@ -59,7 +81,7 @@ public struct LocalServer: Sendable {
         // A web page in a browser of this machine reaches loopback too, by a name of its own that leads here: only by the
         // Host header it is told from a program that knows whom it asks. Whoever listens for others is asked by any name.
         let isLoopback = host == "localhost" || host.hasPrefix("127.") || host == "::1"
-        let channel = try await bootstrap(group, onlyLocalNames: isLoopback, respond)
+        let channel = try await bootstrap(group, nil, onlyLocalNames: isLoopback, respond)
             .serverChannelOption(reuse, value: 1).bind(host: host, port: port).get()
         return LocalServer(channel: channel, path: nil)
     }
@@ -68,10 +90,12 @@ public struct LocalServer: Sendable {
     public var port: Int? { channel.localAddress?.port }
 
     private static func bootstrap(
-        _ group: any EventLoopGroup, onlyLocalNames: Bool = false, _ respond: @escaping @Sendable (String) -> Answer
+        _ group: any EventLoopGroup, _ changes: Changes?, onlyLocalNames: Bool = false,
+        _ respond: @escaping @Sendable (String) -> Answer
     ) -> ServerBootstrap {
         ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 64)
+            // One at a time, so that the limit is exact.
             .serverChannelOption(.maxMessagesPerRead, value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -81,7 +105,7 @@ public struct LocalServer: Sendable {
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try configure(channel, onlyLocalNames: onlyLocalNames, respond)
+                    try configure(channel, changes, onlyLocalNames: onlyLocalNames, respond)
                 }
             }
     }
@@ -90,11 +114,12 @@ public struct LocalServer: Sendable {
     ///
     /// - Parameter onlyLocalNames: whether the Host header must be `localhost` or an address.
     static func configure(
-        _ channel: any Channel, onlyLocalNames: Bool = false, _ respond: @escaping @Sendable (String) -> Answer
+        _ channel: any Channel, _ changes: Changes? = nil, onlyLocalNames: Bool = false,
+        _ respond: @escaping @Sendable (String) -> Answer
     ) throws {
+        try channel.pipeline.syncOperations.addHandler(SizeLimit(maximumRequestBytes))
         try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
-        try channel.pipeline.syncOperations.addHandler(
-            RequestHandler(onlyLocalNames: onlyLocalNames, respond: respond))
+        try channel.pipeline.syncOperations.addHandler(RequestHandler(changes, onlyLocalNames: onlyLocalNames, respond))
         channel.eventLoop.scheduleTask(in: .seconds(deadlineSeconds)) { channel.close(promise: nil) }
     }
 
@@ -129,70 +154,5 @@ public struct LocalServer: Sendable {
             }
         }
         return result == 0
-    }
-}
-
-/// Answers one request and closes.
-private final class RequestHandler: ChannelInboundHandler {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = HTTPServerResponsePart
-
-    /// Bytes of body that are tolerated; no route takes one.
-    private static let maximumBody = 16 << 10
-
-    private let onlyLocalNames: Bool
-    private let respond: @Sendable (String) -> LocalServer.Answer
-    private var head: HTTPRequestHead?
-    private var bodyBytes = 0
-
-    init(onlyLocalNames: Bool, respond: @escaping @Sendable (String) -> LocalServer.Answer) {
-        self.onlyLocalNames = onlyLocalNames
-        self.respond = respond
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head(let head): self.head = head
-        case .body(let part):
-            bodyBytes += part.readableBytes
-            if bodyBytes > Self.maximumBody { context.close(promise: nil) }
-        case .end:
-            guard let head else { return }
-            self.head = nil
-            if onlyLocalNames, !Self.isLocal(head.headers["Host"]) {
-                return write(.init(status: 421, body: Self.wrongHost), context)
-            }
-            write(head.method == .GET ? respond(head.uri) : .init(status: 405, body: Self.onlyGET), context)
-        }
-    }
-
-    /// Whether a client asked for this machine by a name that nobody outside can lead here: one Host, `localhost` or a number.
-    private static func isLocal(_ hosts: [String]) -> Bool {
-        guard hosts.count == 1 else { return false }
-        if hosts[0].hasPrefix("[") { return hosts[0].hasPrefix("[::1]") }
-        let host = hosts[0].prefix { $0 != ":" }.lowercased()
-        var address = in_addr()
-        return host == "localhost" || inet_pton(AF_INET, host, &address) == 1
-    }
-
-    private static let wrongHost = Array(
-        #"{"error":{"code":"misdirected_request","message":"ask for localhost or 127.0.0.1"}}"#.utf8)
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
-
-    private static let onlyGET = Array(
-        #"{"error":{"code":"method_not_allowed","message":"only GET is served here"}}"#.utf8)
-
-    private func write(_ answer: LocalServer.Answer, _ context: ChannelHandlerContext) {
-        var headers = HTTPHeaders()
-        headers.add(name: "Content-Type", value: answer.contentType)
-        headers.add(name: "Content-Length", value: String(answer.body.count))
-        headers.add(name: "Connection", value: "close")
-        let head = HTTPResponseHead(
-            version: .http1_1, status: HTTPResponseStatus(statusCode: Int(answer.status)), headers: headers)
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
-        let channel = context.channel
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
     }
 }

@@ -26,8 +26,11 @@ public struct MeterConfiguration: Sendable, Equatable {
 public struct Meter: Sendable {
     private struct Device: Sendable {
         var stream: OpenIntervals.Stream
-        // Percent milliseconds below one busy millisecond, kept for the next interval.
+        // Percent milliseconds that did not become busy milliseconds, kept for the next interval.
         var carry: UInt64 = 0
+        // The busy counter in percent milliseconds, and what of the current tick is not credited yet.
+        var busy: UInt64?
+        var pendingBusy: UInt64?
         var energy: (counter: UInt64, at: UInt64)?
         // Energy of the current tick that is not credited yet.
         var pending: UInt64?
@@ -58,6 +61,10 @@ public struct Meter: Sendable {
     private static let hour: Int64 = 3_600_000
     private static let maximumMemory: UInt64 = 1 << 44
     private static let wallStep: UInt64 = 500
+    // The driver's samples come up to a second late: so much busy time (percent milliseconds) may belong to the interval before.
+    private static let mostCarry: UInt64 = 200_000
+    // One percent of a millisecond.
+    private static let nanosecondsOfPercentMillisecond: UInt64 = 10_000
 
     /// Makes a meter; `resuming` are the devices that an earlier agent followed, as ``OpenIntervals/waiting()`` gives them.
     public init(configuration: MeterConfiguration = .init(), bootID: String, resuming: OpenIntervals? = nil) {
@@ -208,9 +215,27 @@ public struct Meter: Sendable {
             close(index, at: last, offset, next: .nvmlError)
             devices[index].energy = nil
             devices[index].pending = nil
+            devices[index].busy = nil
+            devices[index].pendingBusy = nil
             return
         }
         pendingEnergy(index, reading, isLate: isLate, now)
+        pendingBusy(index, reading, isLate: isLate, now)
+    }
+
+    /// What the busy counter grew by, to be spread over this tick's time.
+    private mutating func pendingBusy(_ index: Int, _ reading: DeviceReading, isLate: Bool, _ now: UInt64) {
+        devices[index].pendingBusy = nil
+        let counter = Self.busy(reading)
+        defer { devices[index].busy = counter }
+        guard let counter, let before = devices[index].busy, counter >= before, !isLate else { return }
+        // A growth that time did not allow is not believed.
+        guard counter - before <= (now - last) * 100 + Self.mostCarry else { return }
+        devices[index].pendingBusy = counter - before
+    }
+
+    private static func busy(_ reading: DeviceReading) -> UInt64? {
+        reading.busyNanoseconds.map { $0 / nanosecondsOfPercentMillisecond }
     }
 
     /// The energy since the last reading of the counter, to be spread over this tick's time.
@@ -231,7 +256,11 @@ public struct Meter: Sendable {
     private mutating func credit(_ index: Int, from: UInt64, to: UInt64, end: UInt64, _ reading: DeviceReading?) {
         guard devices[index].stream.gapCause == nil, let reading else { return }
         let part = to - from
-        if let percent = reading.utilizationPercent, percent <= 100 {
+        if let pending = devices[index].pendingBusy {
+            let share = to == end ? pending : UInt64(Double(pending) * Double(part) / Double(end - from))
+            devices[index].stream.percentMilliseconds = (devices[index].stream.percentMilliseconds ?? 0) + share
+            devices[index].pendingBusy = pending - min(share, pending)
+        } else if reading.busyNanoseconds == nil, let percent = reading.utilizationPercent, percent <= 100 {
             devices[index].stream.percentMilliseconds =
                 (devices[index].stream.percentMilliseconds ?? 0) + UInt64(percent) * part
         }
@@ -254,6 +283,7 @@ public struct Meter: Sendable {
             guard let reading = readings[devices[index].stream.gpuUUID] else { continue }
             close(index, at: now, offset, next: nil)
             devices[index].energy = reading.energyMillijoules.map { ($0, now) }
+            devices[index].busy = Self.busy(reading)
         }
         for reading in seen where !devices.contains(where: { $0.stream.gpuUUID == reading.uuid }) {
             if devices.count >= configuration.maximumStreams {
@@ -266,6 +296,7 @@ public struct Meter: Sendable {
                     gpuUUID: reading.uuid, startMilliseconds: now, gapCause: reading.state == .ok ? nil : .nvmlError),
                 first: now)
             device.energy = reading.energyMillijoules.map { ($0, now) }
+            device.busy = Self.busy(reading)
             devices.append(device)
         }
     }
@@ -282,7 +313,8 @@ public struct Meter: Sendable {
         if let percent = stream.percentMilliseconds {
             let total = percent + devices[index].carry
             stream.percentMilliseconds = total
-            devices[index].carry = total % 100
+            let credited = min(total / 100, end - min(end, stream.startMilliseconds))
+            devices[index].carry = min(total - credited * 100, Self.mostCarry)
         }
         if stream.startMilliseconds < end {
             emit(

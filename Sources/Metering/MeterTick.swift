@@ -35,7 +35,10 @@ public struct DeviceReading: Sendable, Equatable {
     public var uuid: String
     /// Whether the device answered.
     public var state: State
-    /// Utilisation in percent over the last sampling period; above 100 is taken as not read.
+    /// Nanoseconds in which the device worked, counted since some moment before: nothing between two looks is lost. A
+    /// counter that went back starts over.
+    public var busyNanoseconds: UInt64?
+    /// Where there is no such counter, utilisation in percent over the last sampling period; above 100 is taken as not read.
     public var utilizationPercent: UInt32?
     /// The device's energy counter in millijoules (nvmlDeviceGetTotalEnergyConsumption).
     public var energyMillijoules: UInt64?
@@ -44,11 +47,12 @@ public struct DeviceReading: Sendable, Equatable {
 
     /// Makes a reading.
     public init(
-        uuid: String, state: State = .ok, utilizationPercent: UInt32? = nil, energyMillijoules: UInt64? = nil,
-        memoryUsedBytes: UInt64? = nil
+        uuid: String, state: State = .ok, busyNanoseconds: UInt64? = nil, utilizationPercent: UInt32? = nil,
+        energyMillijoules: UInt64? = nil, memoryUsedBytes: UInt64? = nil
     ) {
         self.uuid = uuid
         self.state = state
+        self.busyNanoseconds = busyNanoseconds
         self.utilizationPercent = utilizationPercent
         self.energyMillijoules = energyMillijoules
         self.memoryUsedBytes = memoryUsedBytes

@@ -25,6 +25,8 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var logLevel = "info"
         /// The container image's name, reported to the control plane.
         public var image = ""
+        /// Users (uid) besides root and the daemon's own who may change something over the socket.
+        public var allowedUsers: [Int] = []
     }
 
     /// Volumes.
@@ -118,6 +120,20 @@ public struct AgentConfiguration: Sendable, Equatable {
         }
     }
 
+    /// Metrics sent to an OpenTelemetry receiver.
+    public struct OTLP: Sendable, Equatable {
+        /// Base URL of an OTLP/HTTP receiver, to which `/v1/metrics` is added; empty for none.
+        public var endpoint = ""
+        /// Seconds between two batches.
+        public var intervalSeconds = 10
+        /// File with additional request headers, `Name: value` a line; empty for none.
+        public var headersFile = ""
+        /// File with additional certificate authorities in PEM; empty for the system's.
+        public var caFile = ""
+        /// `gzip` or `none`.
+        public var compression = "gzip"
+    }
+
     /// Usage records.
     public struct Metering: Sendable, Equatable {
         /// Whether records are made.
@@ -144,6 +160,8 @@ public struct AgentConfiguration: Sendable, Equatable {
     public var gpu = GPU()
     /// Metrics for Prometheus.
     public var metrics = Metrics()
+    /// Metrics sent to an OpenTelemetry receiver.
+    public var otlp = OTLP()
     /// Usage records.
     public var metering = Metering()
 

@@ -58,6 +58,9 @@ public struct Setting: Sendable {
             check: oneOf(
                 "trace", "debug", "info", "notice", "warning", "error", "critical")),
         .string("agent", "image", \.agent.image, "The container image's name, as reported."),
+        .integers(
+            "agent", "allowed_users", \.agent.allowedUsers,
+            "Users (uid) besides root who may change something over the socket, such as 'gpu release'."),
         .strings("storage", "volumes", \.storage.volumes, "Mount points where a volume is expected.", check: absolute),
         .string(
             "storage", "primary_volume", \.storage.primaryVolume,
@@ -118,6 +121,17 @@ public struct Setting: Sendable {
         .string(
             "metrics", "hostname_label", \.metrics.hostnameLabel,
             "Spelling of the label for the host's name; empty leaves it out.", check: oneOf("Hostname", "hostname", "")),
+        .string(
+            "otlp", "endpoint", \.otlp.endpoint,
+            "Base URL of an OTLP/HTTP receiver, to which /v1/metrics is added; empty for none.", check: url),
+        .integer("otlp", "interval_s", \.otlp.intervalSeconds, 1...3600, "Seconds between two batches."),
+        .string(
+            "otlp", "headers_file", \.otlp.headersFile,
+            "File with request headers, \"Name: value\" a line, mode 0600; empty for none.", check: absoluteOrEmpty),
+        .string(
+            "otlp", "ca_file", \.otlp.caFile, "File with additional certificate authorities (PEM) for the receiver."),
+        .string(
+            "otlp", "compression", \.otlp.compression, "Compression of the batches.", check: oneOf("gzip", "none")),
         .boolean("metering", "enabled", \.metering.enabled, "Make usage records."),
         .integer("metering", "interval_s", \.metering.intervalSeconds, 1...3600, "Seconds in one interval."),
         .integer(
@@ -220,6 +234,10 @@ public struct Setting: Sendable {
         guard !text.isEmpty, !text.hasPrefix("/"), !text.split(separator: "/").contains("..") else {
             throw Refusal(reason: "must be a relative path without \"..\"")
         }
+    }
+
+    private static func absoluteOrEmpty(_ text: String) throws(Refusal) {
+        if !text.isEmpty { try absolute(text) }
     }
 
     private static func url(_ text: String) throws(Refusal) {

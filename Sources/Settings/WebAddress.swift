@@ -26,16 +26,17 @@ public struct WebAddress: Sendable, Equatable {
         guard text.utf8.allSatisfy({ 0x21...0x7e ~= $0 && $0 != 0x5c }) else {
             throw Refusal(reason: "must not hold spaces, backslashes or characters beyond ASCII")
         }
-        let authority = text.dropFirst(scheme.count).prefix { !"/?#".contains($0) }
+        guard !text.contains("?"), !text.contains("#") else {
+            throw Refusal(reason: "must not have a query or a fragment")
+        }
+        let authority = text.dropFirst(scheme.count).prefix { $0 != "/" }
         guard !authority.contains("@") else {
-            throw Refusal(reason: "must not hold a user name or password; the token is in control_plane.token_file")
+            throw Refusal(reason: "must not hold a user name or password; secrets have files of their own")
         }
-        if authority.hasPrefix("["), let end = authority.firstIndex(of: "]") {
-            host = String(authority[authority.index(after: authority.startIndex)..<end])
-        } else {
-            host = String(authority.prefix { $0 != ":" })
+        guard let host = Self.host(authority) else {
+            throw Refusal(reason: "must name a host, and a port from 1 to 65535 if any")
         }
-        guard !host.isEmpty else { throw Refusal(reason: "must name a host") }
+        self.host = host
         if Self.isLinkLocal(host) {
             throw Refusal(reason: "must not be a link-local address, where clouds keep the node's credentials")
         }
@@ -48,10 +49,28 @@ public struct WebAddress: Sendable, Equatable {
             || Self.version6(host).map { $0.dropLast().allSatisfy { $0 == 0 } && $0.last == 1 } == true
     }
 
+    private static func host(_ authority: Substring) -> String? {
+        var host = authority
+        if let colon = authority.lastIndex(of: ":"), authority.last != "]" {
+            guard let port = Int(authority[authority.index(after: colon)...]), (1...65535).contains(port) else {
+                return nil
+            }
+            host = authority[..<colon]
+        }
+        if host.first == "[", host.last == "]" {
+            host = host.dropFirst().dropLast()
+        } else if host.contains(":") {
+            return nil
+        }
+        return host.isEmpty ? nil : String(host)
+    }
+
     private static func isLinkLocal(_ host: String) -> Bool {
         if let address = version4(host) { return address >> 16 == 0xa9fe }
         guard let bytes = version6(host) else { return false }
         if bytes[0] == 0xfe, bytes[1] & 0xc0 == 0x80 { return true }
+        // fd00:ec2::254, where one large cloud has its metadata service in version 6.
+        if bytes == [0xfd, 0, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54] { return true }
         // ::ffff:169.254.0.0/112, the same in version 6.
         return bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10...13].elementsEqual([0xff, 0xff, 0xa9, 0xfe])
     }

@@ -21,6 +21,7 @@ public struct OTLPMetrics: Sendable {
     static let schemaURL = "https://opentelemetry.io/schemas/1.44.0"
 
     private var told: [OTLPSeries: Int] = [:]
+    private var toldBefore: [OTLPSeries: Int] = [:]
 
     /// Starts without having told of anything.
     public init(resource: [(String, String)], version: String, startUnixNanoseconds: UInt64) {
@@ -33,14 +34,26 @@ public struct OTLPMetrics: Sendable {
     public mutating func encode(_ snapshot: GPUSnapshot, time: UInt64) -> [UInt8]? {
         var points = OTLPPoints()
         points.collect(snapshot.withoutStaleReadings)
+        return encode(points.all, time: time)
+    }
+
+    /// The body of the last request of all, which ends every series; nil when none was told of.
+    public mutating func encodeEnd(time: UInt64) -> [UInt8]? { encode([], time: time) }
+
+    /// The last body did not arrive: the ends of series in it are told again with the next one.
+    public mutating func lastWasDropped() { told.merge(toldBefore) { now, _ in now } }
+
+    private mutating func encode(_ collected: [OTLPPoint], time: UInt64) -> [UInt8]? {
+        var points = collected
         var now: [OTLPSeries: Int] = [:]
-        for point in points.all { now[point.series] = point.metric }
+        for point in points { now[point.series] = point.metric }
         for (series, metric) in told where now[series] == nil {
-            points.all.append(OTLPPoint(metric: metric, series: series, value: nil))
+            points.append(OTLPPoint(metric: metric, series: series, value: nil))
         }
+        toldBefore = told
         told = now
-        guard !points.all.isEmpty else { return nil }
-        let byMetric = Dictionary(grouping: points.all, by: \.metric)
+        guard !points.isEmpty else { return nil }
+        let byMetric = Dictionary(grouping: points, by: \.metric)
         var request = ProtobufWriter()
         request.message(1) { metrics in
             metrics.message(1) { resource in

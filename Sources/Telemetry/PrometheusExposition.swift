@@ -41,8 +41,8 @@ public struct PrometheusExposition: Sendable {
         let ownLabels: [UInt8]
     }
 
-    /// Renders a snapshot. `now` is CLOCK_BOOTTIME in nanoseconds.
-    public func render(_ snapshot: GPUSnapshot, now: UInt64) -> [UInt8] {
+    /// Renders a snapshot, and what the agent knows of itself. `now` is CLOCK_BOOTTIME in nanoseconds.
+    public func render(_ snapshot: GPUSnapshot, health: AgentHealth = .init(), now: UInt64) -> [UInt8] {
         let snapshot = snapshot.withoutStaleReadings
         var writer = PrometheusWriter(capacity: 4096 + snapshot.devices.count * 12_000)
         let devices = pair(snapshot)
@@ -51,6 +51,7 @@ public struct PrometheusExposition: Sendable {
         }
         writeXIDs(snapshot, devices, &writer)
         AgentFamilies.write(self, snapshot, devices, now: now, &writer)
+        HealthFamilies.write(health, now: now, &writer)
         return writer.bytes
     }
 

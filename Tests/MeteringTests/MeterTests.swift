@@ -100,6 +100,50 @@ private let lost = DeviceReading(uuid: "GPU-0", state: .lost)
         #expect(busy == 3000 * 333 * 3 / 100)
     }
 
+    /// A device with a busy counter, in milliseconds.
+    private func counted(_ milliseconds: UInt64) -> DeviceReading {
+        DeviceReading(uuid: "GPU-0", busyNanoseconds: milliseconds * 1_000_000, utilizationPercent: 100)
+    }
+
+    @Test func theBusyCounterCountsAndNotThePercentAtTheLook() {
+        var bench = Bench()
+        for second in 0...10 as ClosedRange<UInt64> { bench.tick(counted(7000 + second * 300)) }
+        #expect(bench.seen(0)?.busyMilliseconds == 3000)
+    }
+
+    @Test func busyTimeThatComesLateIsNotLostAtTheEndOfAnInterval() {
+        var bench = Bench()
+        // The driver's samples lag: nothing in the first second, twice as much in the second that ends the interval.
+        bench.tick(counted(0))
+        bench.tick(counted(0))
+        for second in 2...9 as ClosedRange<UInt64> { bench.tick(counted((second - 1) * 1000)) }
+        bench.tick(counted(10_800))
+        for _ in 11...20 { bench.tick(counted(10_800)) }
+        let busy = [bench.seen(0)?.busyMilliseconds, bench.seen(1)?.busyMilliseconds]
+        #expect(busy == [10_000, 800])
+    }
+
+    @Test func aBusyCounterThatStartsOverOrRunsAheadOfTimeIsNotBelieved() {
+        var bench = Bench()
+        bench.tick(counted(5000))
+        bench.tick(counted(5500))
+        bench.tick(counted(100))
+        bench.tick(counted(200))
+        bench.tick(counted(900_000))
+        bench.close()
+        #expect(bench.seen(0)?.busyMilliseconds == 600)
+    }
+
+    @Test func aLateTickCreditsNoBusyTimeOfTheGap() {
+        var bench = Bench()
+        bench.tick(counted(0))
+        bench.tick(counted(1000))
+        bench.tick(after: 7000, counted(8000))
+        bench.tick(counted(9000))
+        bench.close()
+        #expect(bench.spans.indices.compactMap { bench.seen($0)?.busyMilliseconds } == [1000, 1000])
+    }
+
     @Test func anEnergyCounterThatWentBackIsALowerBoundAndSaysSo() throws {
         var bench = Bench()
         bench.tick(gpu(energy: 1_000_000))

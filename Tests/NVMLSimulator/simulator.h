@@ -140,11 +140,17 @@ void samples_note(const struct scenario *scenario);
 /* ---- keys.c ---- */
 /* A scenario with every default set. */
 void scenario_set_defaults(struct scenario *scenario, enum level level);
-/* Applies one `key = value`. Returns NULL, or what is wrong with the line. */
-const char *scenario_set(struct scenario *scenario, char *key, char *value);
+/* Sets a plain value by its key's name. Returns NULL, or what is wrong. */
+const char *scenario_set_top(struct scenario *scenario, const char *name, const char *value);
+const char *scenario_set_gpu(struct gpu *gpu, const char *name, const char *value);
+const char *scenario_set_mig(struct mig *mig, const char *name, const char *value);
 /* What follows from other keys, once the whole file is read. */
 void scenario_finish(struct scenario *scenario);
 void scenario_free_lists(struct scenario *scenario);
+
+/* ---- apply.c ---- */
+/* Applies one `key = value`. Returns NULL, or what is wrong with the line. */
+const char *scenario_set(struct scenario *scenario, char *key, char *value);
 
 /* ---- parse.c: values ---- */
 bool parse_number(const char *text, uint64_t *value);

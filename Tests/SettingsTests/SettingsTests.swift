@@ -116,6 +116,8 @@ import Testing
         "http://169.254.169.254", "http://169.254.169.254:80/latest", "http://0xa9fea9fe", "http://2852039166",
         "http://0251.0376.0251.0376", "http://169.254.43518/", "http://[fe80::1]", "http://[fe80::1%25eth0]:80",
         "http://[FEBF::1]/", "http://[::ffff:169.254.169.254]", "http://[::ffff:a9fe:a9fe]",
+        "https://[fd00:ec2::254]", "http://host:0", "http://host:x", "http://a:b:c", "http://:80", "http://host?x=1",
+        "http://host#x",
     ])
     func whatLeadsElsewhereIsRefused(text: String) {
         let loaded = AgentConfiguration.load(
@@ -127,6 +129,7 @@ import Testing
 
     @Test(arguments: [
         "http://127.0.0.1:8080", "https://plane.example/base", "http://[::1]:80", "http://10.0.0.1", "http://host",
+        "https://collector.example:4318/otlp/", "http://169.253.0.1",
     ])
     func aPlainAddressIsTaken(text: String) throws {
         _ = try WebAddress(text)

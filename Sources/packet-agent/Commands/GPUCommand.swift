@@ -9,8 +9,15 @@ import LocalAPI
 import Settings
 import Storage
 
-struct GPUCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "gpu", abstract: "Show the GPUs as NVML sees them.")
+struct GPUCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gpu", abstract: "Show the GPUs as NVML sees them, or let them go for a reset.",
+        subcommands: [GPUShowCommand.self, GPUReleaseCommand.self, GPUResumeCommand.self],
+        defaultSubcommand: GPUShowCommand.self)
+}
+
+struct GPUShowCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "show", abstract: "Show the GPUs as NVML sees them.")
 
     @Flag(help: "Print JSON.") var json = false
     @Flag(help: "Show again every second until interrupted.") var watch = false
