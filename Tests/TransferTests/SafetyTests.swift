@@ -61,7 +61,7 @@ struct SafetyTests {
         let scratch = try Scratch(
             "head -c 100000001 /dev/urandom > model; setfattr -n user.k -v v model; sha256sum model > ../sum")
         try #require(!transferProgram.isEmpty)
-        // The 13th of 24 blocks is about to be written, after two directories and the file.
+        // Some of the 24 blocks are written, the others not.
         let command = "\(transferProgram) \(scratch.source) \(scratch.volume) \(scratch.destination)"
         try scratch.sh("\(command) kill=20 > /dev/null 2>&1", status: 137)
         let staged = scratch.path.appending("volume/code/.proj.packet-move/tree/proj/model").description
