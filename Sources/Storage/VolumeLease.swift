@@ -175,7 +175,8 @@ extension StorageProbe {
     ) -> Outcome<VolumeExamination> {
         func encode(_ value: some Encodable) -> String? { (try? JSONEncoder().encode(value))?.base64EncodedString() }
         guard let lease = encode(lease) else { return .failed("the lease cannot be written as JSON") }
-        let more = [renews ? "--lease" : "--look", lease] + (attachment.flatMap(encode).map { ["--attachment", $0] } ?? [])
+        let more =
+            [renews ? "--lease" : "--look", lease] + (attachment.flatMap(encode).map { ["--attachment", $0] } ?? [])
         return ask("examine", mount.mountPoint, on: mount, more: more) { $0.examination }
     }
 }

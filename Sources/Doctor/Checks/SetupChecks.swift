@@ -6,7 +6,8 @@ extension Check {
     static let setupChecks: [Check] = [
         Check(
             "setup.script", "The volume's set-up scripts",
-            why: "It is run at every container start, often as root, so only a script that nobody else can change is run.",
+            why:
+                "It is run at every container start, often as root, so only a script that nobody else can change is run.",
             mend: "Give the script to root or to the volume's owner and take write permission from all others."
         ) { facts in
             guard facts.configuration.configuration.setup.enabled else {
