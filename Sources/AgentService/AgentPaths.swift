@@ -18,6 +18,8 @@ public struct AgentPaths: Sendable {
     public var socket: String { runtimeDirectory + "/agent.sock" }
     /// What the boot pass did.
     public var boot: String { runtimeDirectory + "/boot.json" }
+    /// Held by the process that boots, so that there is one.
+    public var bootLock: String { runtimeDirectory + "/boot.lock" }
     /// How the volume's set-up script went.
     public var setup: String { runtimeDirectory + "/setup.json" }
     /// The control plane's last answer to a hello.

@@ -133,7 +133,7 @@ public final class Daemon: Sendable {
         }
         // Services stop in reverse order: first the meter closes its intervals, then the delivery sends them.
         services.append(.init(service: MeterStop(daemon: self)))
-        if bootPass { startBootPass() }
+        if bootPass { BootChild.start(logger) }
         var configuration = ServiceGroupConfiguration(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
         configuration.maximumGracefulShutdownDuration = .seconds(12)
@@ -173,28 +173,6 @@ public final class Daemon: Sendable {
         let sampler = try GPUSampler(options, clock: clock) { meter?.tick($0) }
         try sampler.start()
         self.sampler.withLock { $0 = sampler }
-    }
-
-    /// The boot pass touches the volume, so it is a process of its own, and nobody waits for it but a thread of its own.
-    private func startBootPass() {
-        let logger = logger
-        do {
-            _ = try DedicatedThread(name: "boot-pass") {
-                do {
-                    let child = try ChildProcess.spawn(
-                        .init(
-                            executable: "/proc/self/exe", arguments: ["boot"],
-                            environment: ProcessEnvironment.forChildren,
-                            descriptors: (nil, STDERR_FILENO, STDERR_FILENO)))
-                    let status = child.wait()?.shellStatus ?? 255
-                    logger.info("the boot pass ended", metadata: ["status": "\(status)"])
-                } catch {
-                    logger.error("the boot pass could not be started", metadata: ["reason": "\(error)"])
-                }
-            }
-        } catch {
-            logger.error("the boot pass could not be started", metadata: ["reason": "\(error)"])
-        }
     }
 
     // MARK: Answers from memory
@@ -281,7 +259,7 @@ public final class Daemon: Sendable {
                 while !Task.isCancelled {
                     let status = daemon.status()
                     let line =
-                        "\(status.gpu.devices) GPU(s), \(status.gpu.state); boot \(status.bootState); "
+                        "\(status.gpu.devices) GPU(s), \(status.gpu.state); boot \(status.bootSummary); "
                         + "\(status.delivery.spooled) record(s) waiting"
                     Systemd.notify("STATUS=\(TerminalText.escape(line))")
                     let heartbeat = daemon.meter.state.heartbeat

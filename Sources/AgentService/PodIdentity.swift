@@ -42,6 +42,9 @@ public struct PodIdentity: Sendable {
         return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }()
 
+    /// The name under which this pod holds leases: its UID, else its host name.
+    var leaseHolder: String { podUID == "local" ? Self.hostName : podUID }
+
     /// Volumes that configuration or control plane name.
     func expectedVolumes(_ configuration: AgentConfiguration) -> [ExpectedVolume] {
         var expected = configuration.storage.volumes.map {

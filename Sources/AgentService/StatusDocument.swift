@@ -62,6 +62,27 @@ public struct StatusDocument: Codable, Sendable, Equatable {
         return "waiting"
     }
 
+    /// The boot in a few words: its state, and while it goes on the step that it is at.
+    public var bootSummary: String {
+        guard case .object(let fields) = boot, case .array(let steps)? = fields["steps"],
+            case .object(let step)? = steps.last, step["state"] == .string("running"),
+            case .string(let name)? = step["name"]
+        else { return bootState }
+        return "\(bootState) (\(name))"
+    }
+
+    /// What failed in the boot: a line for each step.
+    public var bootFailures: [String] {
+        guard case .object(let fields) = boot, case .array(let steps)? = fields["steps"] else { return [] }
+        return steps.compactMap { step in
+            guard case .object(let step) = step, step["state"] == .string("failed"),
+                case .string(let name)? = step["name"]
+            else { return nil }
+            guard case .string(let detail)? = step["detail"] else { return "\(name) failed" }
+            return "\(name) failed: \(detail)"
+        }
+    }
+
     /// What can be known without a running agent: files and mounts. Asks the volumes, with their deadline.
     public static func withoutDaemon(_ configuration: AgentConfiguration) -> StatusDocument {
         let options = PodIdentity(configuration).storageOptions(configuration)

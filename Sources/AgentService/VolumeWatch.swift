@@ -56,6 +56,7 @@ final class VolumeWatch: Sendable {
             state.isStopped = true
             return state.mounted
         }
+        guard configuration.allowedByControlPlane().storage.lease else { return }
         let disk = state.withLock { $0.disk }
         examine(volumes, configuration, disk: disk, ended: "SIGTERM")
     }
@@ -70,6 +71,7 @@ final class VolumeWatch: Sendable {
             state.mounted = ready
         }
         guard !ready.isEmpty || state.withLock({ !$0.document.volumes.isEmpty }) else { return }
+        guard configuration.allowedByControlPlane().storage.lease else { return }
         let disk = storage.localRootSpace
         state.withLock { $0.disk = disk }
         let results = examine(ready, configuration, disk: disk, ended: nil)
@@ -121,7 +123,6 @@ final class VolumeWatch: Sendable {
     }
 
     private func lease(_ configuration: AgentConfiguration, disk: ContainerLimits.Use?, ended: String?) -> VolumeLease {
-        let uid = configuration.controlPlane.podUID
         let memory = ContainerLimits.readMemory().map { memory in
             VolumeLease.Memory(
                 outOfMemoryKills: memory.outOfMemoryKills, usedBytes: memory.used, limitBytes: memory.limit,
@@ -132,7 +133,7 @@ final class VolumeWatch: Sendable {
             limit == 0 ? nil : VolumeLease.Space(usedBytes: $0, limitBytes: limit)
         }
         return VolumeLease(
-            pod: uid.isEmpty ? PodIdentity.hostName : uid, start: start, startedAt: startedAt,
+            pod: PodIdentity(configuration).leaseHolder, start: start, startedAt: startedAt,
             renewedAt: VolumeWatch.now(), ended: ended, memory: memory, ephemeral: ephemeral,
             disk: disk.map { VolumeLease.Space(usedBytes: $0.used, limitBytes: $0.limit) })
     }

@@ -35,7 +35,7 @@ public struct BootReport: Codable, Sendable, Equatable {
             case skipped
         }
 
-        /// `mounts`, `volume`, `environment` or `setup`.
+        /// `control-plane`, `mounts`, `volume`, `identity`, `restore`, `environment` or `setup`.
         public var name: String
         /// What became of it.
         public var state: State
@@ -59,4 +59,19 @@ public struct BootReport: Codable, Sendable, Equatable {
     public var state: State
     /// The steps so far, in order.
     public var steps: [Step]
+
+    /// What a person who logs in must know, in one line: the first step that failed. Nil when none did, or boot goes on.
+    public var failure: String? {
+        guard state == .degraded || state == .failed else { return nil }
+        guard let step = steps.first(where: { $0.state == .failed }) else {
+            return "Boot is \(state.rawValue). See: packet-agent status"
+        }
+        let more = steps.count { $0.state == .failed } - 1
+        let others = more > 0 ? " (and \(more) more)" : ""
+        let reason = String((step.detail ?? "no reason is known").prefix(Self.longestReason))
+        return "Boot failed at \(step.name): \(reason)\(others). See: packet-agent status"
+    }
+
+    /// A line that fits a terminal, so that one failure is one line.
+    private static let longestReason = 160
 }

@@ -52,20 +52,49 @@ public struct MountFacts: Sendable, Equatable {
 
 /// The order of one boot: events in, actions out.
 ///
-/// Mounts are inspected, an expected volume is waited for, the ready flag and the environment are written, setup.sh runs.
-/// Whatever fails, the rest goes on, and the report says what failed.
+/// The control plane is listened to, mounts are inspected, an expected volume is waited for, its identity is looked at, what
+/// was captured is restored, the ready flag and the environment are written, setup.sh runs. Whatever fails, the rest goes
+/// on, and the report says what failed.
 public struct BootSequence: Sendable {
+    /// What is done and what is left out.
+    public struct Options: Sendable, Equatable {
+        /// `storage.volume_wait_s`: for an expected volume.
+        public var waitSeconds: Int
+        /// Steps that are switched off, by their names, and by what: `["setup": "setup.enabled"]`.
+        public var off: [String: String]
+        /// Whether the control plane is listened to first.
+        public var asksControlPlane: Bool
+        /// Whether there is something that can restore what was captured.
+        public var restores: Bool
+
+        /// Chooses.
+        public init(
+            waitSeconds: Int, off: [String: String] = [:], asksControlPlane: Bool = false, restores: Bool = false
+        ) {
+            self.waitSeconds = waitSeconds
+            self.off = off
+            self.asksControlPlane = asksControlPlane
+            self.restores = restores
+        }
+    }
+
     /// What happened.
     public enum Event: Sendable, Equatable {
         /// The boot begins.
         case start
+        /// The answer to ``Action/askControlPlane``: what is left of the options; nil when it said nothing in time.
+        case controlPlane(Options?)
         /// The answer to ``Action/inspectMounts``.
         case mounts(MountFacts)
         /// The mounts cannot be read.
         case mountsFailed(String)
         /// The answer to ``Action/waitForMounts(milliseconds:)``: something changed or the time is over.
         case mountsMayHaveChanged
-        /// The answer to ``Action/applyEnvironment(_:)``, with what went wrong.
+        /// The answer to ``Action/examine(_:)``, with what is wrong.
+        case examined(detail: String?, problems: [String])
+        /// The answer to ``Action/restore(_:)``, with what went wrong.
+        case restored(detail: String?, problems: [String])
+        /// The answer to ``Action/applyEnvironment(_:why:)``, with what went wrong.
         case environmentApplied(detail: String?, problems: [String])
         /// setup.sh is in a new state.
         case setup(SetupRecord)
@@ -73,10 +102,16 @@ public struct BootSequence: Sendable {
 
     /// What to do next; each is answered by one event.
     public enum Action: Sendable, Equatable {
+        /// Wait a moment for the control plane's answer to this agent's hello.
+        case askControlPlane
         /// Look at the volumes.
         case inspectMounts
         /// Wait for a change of the mounts, at most so long.
         case waitForMounts(milliseconds: Int)
+        /// See which volume it is and whether another pod uses it.
+        case examine(BootVolume)
+        /// Put back what was captured on this volume.
+        case restore(BootVolume)
         /// Write or remove the ready flag, then write the environment for the volume or for none.
         case applyEnvironment(BootVolume?, why: String)
         /// Run the script of this volume, or report that there is none.
@@ -99,34 +134,37 @@ public struct BootSequence: Sendable {
 
     /// What is known so far; worth writing after every event.
     public private(set) var report = BootReport(state: .waiting, steps: [])
-    private let waitMilliseconds: UInt64
-    private let setupEnabled: Bool
+    private var options: Options
+    private var waitMilliseconds: UInt64 { UInt64(max(0, options.waitSeconds)) * 1000 }
     private var deadline: UInt64 = 0
     private var begins: [String: UInt64] = [:]
     private var facts = MountFacts(volumes: [], primary: nil, why: "")
     private var problems = 0
     private var target: BootVolume?
+    private var why = ""
 
     /// A volume that is mounted but does not answer changes no mount: look again this often.
     static let stuckPollMilliseconds: UInt64 = 1000
 
     /// Prepares a boot.
-    ///
-    /// - Parameters:
-    ///   - waitSeconds: `storage.volume_wait_s`.
-    ///   - setupEnabled: `setup.enabled`.
-    public init(waitSeconds: Int, setupEnabled: Bool) {
-        waitMilliseconds = UInt64(max(0, waitSeconds)) * 1000
-        self.setupEnabled = setupEnabled
-    }
+    public init(_ options: Options) { self.options = options }
 
     /// Takes an event and says what to do.
     public mutating func handle(_ event: Event, at now: Moment) -> [Action] {
         switch event {
         case .start:
-            deadline = now.boottime + waitMilliseconds * 1_000_000
-            begin("mounts", now)
-            return [.inspectMounts]
+            if options.asksControlPlane {
+                begin("control-plane", now)
+                return [.askControlPlane]
+            }
+            return look(now)
+        case .controlPlane(let answer):
+            // One that is down must not degrade the boot: the configuration decides alone.
+            end(
+                "control-plane", answer == nil ? .skipped : .done,
+                answer == nil ? "it has not answered yet; the configuration decides alone" : nil, now)
+            options = answer ?? options
+            return look(now)
         case .mountsFailed(let reason):
             end("mounts", .failed, reason, now)
             problems += 1
@@ -135,19 +173,28 @@ public struct BootSequence: Sendable {
             self.facts = facts
             return inspected(now)
         case .mountsMayHaveChanged: return [.inspectMounts]
+        case .examined(let detail, let failures):
+            conclude("identity", detail, failures, now)
+            return restore(now)
+        case .restored(let detail, let failures):
+            conclude("restore", detail, failures, now)
+            return environment(now)
         case .environmentApplied(let detail, let failures):
-            problems += failures.isEmpty ? 0 : 1
-            end(
-                "environment", failures.isEmpty ? .done : .failed,
-                failures.isEmpty ? detail : failures.joined(separator: "; "), now)
+            conclude("environment", detail, failures, now)
             begin("setup", now)
-            guard setupEnabled else {
-                end("setup", .skipped, "switched off (setup.enabled)", now)
+            if let cause = options.off["setup"] {
+                end("setup", .skipped, "switched off (\(cause))", now)
                 return finish()
             }
             return [.runSetup(target)]
         case .setup(let record): return ran(record, now)
         }
+    }
+
+    private mutating func look(_ now: Moment) -> [Action] {
+        deadline = now.boottime + waitMilliseconds * 1_000_000
+        begin("mounts", now)
+        return [.inspectMounts]
     }
 
     private mutating func inspected(_ now: Moment) -> [Action] {
@@ -187,13 +234,35 @@ public struct BootSequence: Sendable {
 
     private mutating func use(_ volume: BootVolume?, why: String, _ now: Moment) -> [Action] {
         target = volume
+        self.why = why
+        guard let volume, volume.state == .ready else { return environment(now) }
+        begin("identity", now)
+        if let cause = options.off["identity"] {
+            end("identity", .skipped, "switched off (\(cause))", now)
+            return restore(now)
+        }
+        return [.examine(volume)]
+    }
+
+    private mutating func restore(_ now: Moment) -> [Action] {
+        guard let target, options.restores else { return environment(now) }
+        report.state = .restoring
+        begin("restore", now)
+        if let cause = options.off["restore"] {
+            end("restore", .skipped, "switched off (\(cause))", now)
+            return environment(now)
+        }
+        return [.restore(target)]
+    }
+
+    private mutating func environment(_ now: Moment) -> [Action] {
         report.state = .setup
         begin("environment", now)
-        if let volume, volume.state == .readOnly {
+        if let target, target.state == .readOnly {
             problems += 1
-            return [.applyEnvironment(nil, why: "\(volume.name) cannot be written")]
+            return [.applyEnvironment(nil, why: "\(target.name) cannot be written")]
         }
-        return [.applyEnvironment(volume, why: why)]
+        return [.applyEnvironment(target, why: why)]
     }
 
     private mutating func ran(_ record: SetupRecord, _ now: Moment) -> [Action] {
@@ -210,6 +279,18 @@ public struct BootSequence: Sendable {
             end("setup", .failed, detail, now)
         }
         return finish()
+    }
+
+    /// Ends a step with what went wrong in it; one that is switched off had only to take back what was there.
+    private mutating func conclude(_ name: String, _ detail: String?, _ failures: [String], _ now: Moment) {
+        problems += failures.isEmpty ? 0 : 1
+        if !failures.isEmpty {
+            end(name, .failed, failures.joined(separator: "; "), now)
+        } else if let cause = options.off[name] {
+            end(name, .skipped, "switched off (\(cause))", now)
+        } else {
+            end(name, .done, detail, now)
+        }
     }
 
     private mutating func finish() -> [Action] {

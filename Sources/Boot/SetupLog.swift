@@ -2,51 +2,52 @@ public import Environment
 import Glibc
 import LinuxKit
 
-/// The script's output.
+/// The scripts' output.
 ///
-/// The script writes into a pipe; a child reads it into a local file up to a limit and throws the rest away. The child
-/// lives as long as anybody holds the pipe, so that services which the script leaves in the background never meet a closed
-/// pipe, whatever happens to the agent.
+/// They write into a pipe; a child reads it into a local log of limited size. The child lives as long as anybody holds the
+/// pipe, so that services which a script leaves in the background never meet a closed pipe, whatever happens to the agent.
 enum SetupLog {
-    /// The child's side: `setup-log FILE LIMIT`. Copies standard input into FILE.
+    /// The child's side: `setup-log FILE LIMIT UID|-`. Copies standard input into FILE.
     static func main(_ arguments: [String]) -> Int32 {
-        guard arguments.count == 2, let limit = Int(arguments[1]) else { return 64 }
+        guard arguments.count == 3, let limit = Int(arguments[1]) else { return 64 }
         // A script that fills the disk must not end the reader.
         signal(SIGXFSZ, SIG_IGN)
-        guard let log = try? Descriptor(opening: arguments[0], O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, mode: 0o640)
-        else { return 1 }
-        copy(from: 0, to: log.number, limit: limit)
-        return 0
-    }
-
-    /// Copies until the end of the input; what goes beyond the limit is read and dropped.
-    static func copy(from input: Int32, to log: Int32, limit: Int) {
-        var left = limit
-        var told = false
-        var buffer = [UInt8](repeating: 0, count: 65536)
-        while true {
-            let count = read(input, &buffer, buffer.count)
-            if count < 0 && errno == EINTR { continue }
-            if count <= 0 { return }
-            let kept = min(count, left)
-            if kept > 0 { write(buffer[0..<kept], to: log) }
-            left -= kept
-            if kept < count && !told {
-                told = true
-                write(Array("\n[packet-agent: output beyond \(limit) bytes is not kept]\n".utf8)[...], to: log)
+        do {
+            var log = try RotatingLog(arguments[0], limit: limit, owner: UInt32(arguments[2]))
+            copy(from: 0, to: &log)
+            return 0
+        } catch {
+            // The output is read in any case: a closed pipe would end the script.
+            var buffer = [UInt8](repeating: 0, count: 65536)
+            while true {
+                let count = read(0, &buffer, buffer.count)
+                if count == 0 || count < 0 && errno != EINTR { return 1 }
             }
         }
     }
 
-    private static func write(_ bytes: ArraySlice<UInt8>, to log: Int32) {
-        var rest = bytes
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.write(log, $0.baseAddress, $0.count) }
-            // A full disk loses output, not the script.
-            if count < 0 && errno != EINTR { return }
-            if count > 0 { rest = rest.dropFirst(count) }
+    /// Copies until the end of the input.
+    static func copy(from input: Int32, to log: inout RotatingLog) {
+        var filter = ProgressFilter()
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = read(input, &buffer, buffer.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { break }
+            let kept = filter.pass(buffer[0..<count], at: monotonic())
+            if kept.isEmpty { log.touch() } else { log.write(kept) }
         }
+        log.write(filter.finish())
     }
+
+    private static func monotonic() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
+    /// Both files of a log, the older one first.
+    static func files(_ log: String) -> [String] { [log + ".1", log] }
 
     /// How many logs are kept on the volume.
     static let keptLogs = 50
@@ -78,7 +79,8 @@ enum SetupLog {
         let directory = arguments[1] + "/.packet/logs"
         do {
             let folder = try Descriptor(opening: directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            let contents = try LocalFile.read(arguments[0], limit: 64 << 20)
+            var contents: [UInt8] = []
+            for file in files(arguments[0]) { contents += (try? LocalFile.read(file, limit: 1 << 30)) ?? [] }
             let number = openat(
                 folder.number, arguments[2], O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
             guard number >= 0 else { throw LinuxError("create", directory + "/" + arguments[2], code: errno) }
@@ -111,12 +113,28 @@ enum SetupLog {
     }
 
     /// The end of a log for people: its last lines, made safe for a terminal.
-    static func tail(_ path: String, lines: Int) -> [String] {
-        guard let log = try? Descriptor(opening: path, O_RDONLY) else { return [] }
-        let size = lseek(log.number, 0, SEEK_END)
-        lseek(log.number, max(0, size - 16384), SEEK_SET)
-        let text = (try? log.readToEnd(limit: 16384)) ?? []
-        return text.split(whereSeparator: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }).suffix(lines).map {
+    ///
+    /// - Throws: ``LinuxError`` when it may not be read; one that does not exist has no lines.
+    static func tail(_ path: String, lines: Int) throws(LinuxError) -> [String] {
+        var text: [UInt8] = []
+        for file in files(path) {
+            do throws(LinuxError) {
+                let log = try Descriptor(opening: file, O_RDONLY | O_NOFOLLOW)
+                // As much as a terminal can want, whatever the limit of the log is.
+                lseek(log.number, max(0, lseek(log.number, 0, SEEK_END) - tailBytes), SEEK_SET)
+                text += try log.readToEnd(limit: tailBytes)
+            } catch {
+                if error.code != ENOENT { throw error }
+            }
+        }
+        return Array(self.lines(text).suffix(lines))
+    }
+
+    private static let tailBytes = 1 << 20
+
+    /// Each state of a line that is drawn again counts as one.
+    static func lines(_ text: [UInt8]) -> [String] {
+        text.split(whereSeparator: { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }).map {
             TerminalText.escape(bytes: $0)
         }
     }
@@ -125,7 +143,8 @@ enum SetupLog {
 extension ProbeProgram {
     /// The probes of this room by name, for the `probe` command.
     public static let bootProbes: [(name: String, main: @Sendable ([String]) -> Int32)] = [
-        ("setup-read", { SetupScript.main($0) }),
+        ("setup-read", { SetupSource.main($0) }),
+        ("setup-exec", { SetupLaunch.main($0) }),
         ("setup-log", { SetupLog.main($0) }),
         ("setup-keep-log", { SetupLog.keepMain($0) }),
     ]

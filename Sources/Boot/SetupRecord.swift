@@ -25,9 +25,38 @@ public struct SetupRecord: Codable, Sendable, Equatable {
         public var isRunning: Bool { self == .running || self == .stalled }
     }
 
+    /// One of the scripts: `setup.sh`, or one in `setup.d`.
+    public struct Script: Codable, Sendable, Equatable {
+        /// Its path on the volume.
+        public var name: String
+        /// What became of it; null while it waits for its turn.
+        @Nullable public var state: State?
+        /// As ``SetupRecord/exitCode``.
+        @Nullable public var exitCode: Int32?
+        /// One sentence for people; null when there is nothing to say.
+        @Nullable public var reason: String?
+        /// SHA-256 of the script, in hex; null when it was refused.
+        @Nullable public var sha256: String?
+        /// The user that it runs as.
+        @Nullable public var user: String?
+        /// How long it ran.
+        @Nullable public var durationMilliseconds: UInt64?
+        /// What is wrong with it without stopping it.
+        public var warnings: [String] = []
+
+        enum CodingKeys: String, CodingKey {
+            case name, state, reason, sha256, user, warnings
+            case exitCode = "exit_code"
+            case durationMilliseconds = "duration_ms"
+        }
+
+        /// A script whose turn has not come.
+        public init(name: String) { self.name = name }
+    }
+
     /// `packet-agent/setup/1`.
     public var schema = "packet-agent/setup/1"
-    /// What became of it.
+    /// What became of it; of several scripts the worst.
     public var state: State
     /// Exit status, 128 plus the signal number for a signal; null before the end.
     @Nullable public var exitCode: Int32?
@@ -35,25 +64,23 @@ public struct SetupRecord: Codable, Sendable, Equatable {
     @Nullable public var reason: String?
     /// The local log file; null when nothing ran.
     @Nullable public var log: String?
-    /// SHA-256 of the script that ran, in hex.
-    @Nullable public var sha256: String?
+    /// The scripts in the order in which they run; null when there are none.
+    @Nullable public var scripts: [Script]?
     /// The container start in which it ran (``ContainerStart/key``).
     public var containerStart: String
-    /// How many times the same script was started in this container start without an answer how it ended.
-    public var attempt = 0
-    /// Process id of the script.
+    /// Process id of the script that runs, or of the last one.
     @Nullable public var pid: Int32?
     /// Start of that process in clock ticks, which tells it from a later one with the same number.
     @Nullable public var pidStart: UInt64?
-    /// When it was started, ISO 8601 UTC.
+    /// When the first one was started, ISO 8601 UTC.
     @Nullable public var startedAt: String?
-    /// How long it ran.
+    /// How long they ran together.
     @Nullable public var durationMilliseconds: UInt64?
     /// What is wrong with the script without stopping it, and what happened to the log.
     public var warnings: [String] = []
 
     enum CodingKeys: String, CodingKey {
-        case schema, state, reason, log, sha256, attempt, pid, warnings
+        case schema, state, reason, log, scripts, pid, warnings
         case exitCode = "exit_code"
         case containerStart = "container_start"
         case pidStart = "pid_start"
@@ -66,6 +93,24 @@ public struct SetupRecord: Codable, Sendable, Equatable {
         self.state = state
         self.containerStart = containerStart
         self.reason = reason
+    }
+
+    /// Takes the state of the scripts over: what is worst, and why.
+    mutating func summarize() {
+        let all = scripts ?? []
+        let order: [State] = [.timeout, .failed, .refused, .succeeded]
+        guard let worst = order.first(where: { state in all.contains { $0.state == state } }) else { return }
+        let told = all.first { $0.state == worst }
+        state = worst
+        exitCode = worst == .refused ? nil : told?.exitCode
+        reason = told?.reason.map { reason in
+            // A refusal names its script itself.
+            all.count > 1 && worst != .refused ? "\(told?.name ?? ""): \(reason)" : reason
+        }
+        let marked = all.flatMap { script in
+            script.warnings.map { all.count > 1 ? "\(script.name): \($0)" : $0 }
+        }
+        warnings = marked
     }
 
     /// Reads what was written; nil when there is nothing or it cannot be understood.

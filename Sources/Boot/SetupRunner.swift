@@ -1,13 +1,12 @@
-import CLinux
 public import Effects
 public import Environment
 import Glibc
-import LinuxKit
+public import LinuxKit
 
-/// Runs the volume's setup.sh once per container start, and says what became of it.
+/// Runs the volume's setup.sh and setup.d/*.sh once per container start, and says what became of them.
 ///
-/// The marker is on local disk: a new pod with the same volume must set up again. Blocks its caller until the script's own
-/// process ends; what the script left in the background lives on. Never throws: a failing script is a state, not an error.
+/// The marker is on local disk: a new pod with the same volume must set up again. Blocks its caller until each script's own
+/// process has ended; what they left in the background lives on. Never throws: a failing script is a state, not an error.
 public struct SetupRunner: Sendable {
     /// How a script is run.
     public struct Options: Sendable {
@@ -15,9 +14,16 @@ public struct SetupRunner: Sendable {
         public var runtimeDirectory = "/run/packet-agent"
         /// `setup.script`, relative to the volume.
         public var script = "setup.sh"
+        /// `setup.directory`, relative to the volume: its `*.sh` run after the script, in the order of their names; empty for
+        /// none.
+        public var directory = "setup.d"
+        /// `setup.user`: `owner`, or a user's name or number.
+        public var user = "owner"
+        /// `setup.strict`: a directory above a script that others can write is a refusal, not a warning.
+        public var isStrict = false
         /// `setup.allowed_owners`: user ids besides root and the owner of the volume's root.
         public var allowedOwners: [UInt32] = []
-        /// `setup.timeout_s` in milliseconds; nil for no limit.
+        /// `setup.timeout_s` in milliseconds, for all scripts together; nil for no limit.
         public var timeoutMilliseconds: Int?
         /// Between SIGTERM and SIGKILL at the time limit.
         public var graceMilliseconds = 10_000
@@ -25,7 +31,7 @@ public struct SetupRunner: Sendable {
         public var stallMilliseconds = 180_000
         /// How often output and CPU time are looked at.
         public var pollMilliseconds = 1000
-        /// How much output is kept, in bytes.
+        /// `setup.log_limit_mib` in bytes: the newest output is kept.
         public var logLimit = 10 << 20
         /// How long the volume may take to answer.
         public var volumeMilliseconds = 10_000
@@ -56,7 +62,7 @@ public struct SetupRunner: Sendable {
     private let probe: ProbeProgram
     private let clock: any Clock
 
-    /// The log of the last run.
+    /// The log of the last run; what was written before its beginning is in a second file with `.1` behind the name.
     public var logPath: String { options.runtimeDirectory + "/setup.log" }
     private var recordPath: String { options.runtimeDirectory + "/setup.json" }
 
@@ -70,7 +76,7 @@ public struct SetupRunner: Sendable {
         self.clock = clock
     }
 
-    /// What became of the script in this container start: `setup status`.
+    /// What became of the scripts in this container start: `setup status`.
     ///
     /// A record that says "running" while nobody waits for the script (the agent was killed) is corrected: the script's
     /// end was not seen, so it never counts as succeeded.
@@ -86,25 +92,35 @@ public struct SetupRunner: Sendable {
         var record = record
         if record.isAlive() {
             record.reason = "the agent was restarted while the script runs; how it ends will not be known"
-        } else {
-            record.state = .failed
-            record.reason = "the agent ended before the script did; how it ended is not known"
+            return record
         }
+        let reason =
+            "the agent ended before the script did; how it ended is not known, and packet-agent setup run --force runs it again"
+        record.scripts = record.scripts?.map { script in
+            guard script.state?.isRunning == true else { return script }
+            var script = script
+            (script.state, script.reason) = (.failed, reason)
+            return script
+        }
+        (record.state, record.reason) = (.failed, reason)
         return record
     }
 
     /// The end of the log, made safe for a terminal: `setup logs`.
-    public func logTail(lines: Int = 200) -> [String] { SetupLog.tail(logPath, lines: lines) }
+    ///
+    /// - Throws: ``LinuxError`` when it may not be read.
+    public func logTail(lines: Int = 200) throws(LinuxError) -> [String] { try SetupLog.tail(logPath, lines: lines) }
 
-    /// Runs the script unless it ran in this container start.
+    /// Runs the scripts that did not run in this container start.
     ///
     /// - Parameters:
     ///   - volume: nil when there is none.
-    ///   - environment: PID 1's with the plan merged in (``ExecEnvironment``).
-    ///   - force: runs it again.
+    ///   - environment: PID 1's with the plan for the user merged in (``ExecEnvironment``).
+    ///   - force: runs all again.
     ///   - changed: called with each new state, on the caller's thread.
     public func run(
-        volume: Volume?, environment: [String: String], force: Bool = false, changed: (SetupRecord) -> Void = { _ in }
+        volume: Volume?, environment: (EnvironmentPlan.User) -> [String: String], force: Bool = false,
+        changed: (SetupRecord) -> Void = { _ in }
     ) -> SetupRecord {
         do {
             try AtomicFile.createDirectory(options.runtimeDirectory)
@@ -117,9 +133,7 @@ public struct SetupRunner: Sendable {
             guard let lock else { return current() }
             defer { _ = lock.number }
             let previous = SetupRecord.load(recordPath).flatMap { $0.containerStart == start.key ? corrected($0) : nil }
-            guard let volume else {
-                return try finish(SetupRecord(state: .absent, containerStart: start.key, reason: "there is no volume"))
-            }
+            guard let volume else { return try finish(absent("there is no volume")) }
             if let previous, previous.state.isRunning { return previous }
             return try run(volume, environment, previous, force: force, changed: changed)
         } catch {
@@ -127,67 +141,97 @@ public struct SetupRunner: Sendable {
         }
     }
 
+    private func absent(_ reason: String) -> SetupRecord {
+        SetupRecord(state: .absent, containerStart: start.key, reason: reason)
+    }
+
     private func run(
-        _ volume: Volume, _ environment: [String: String], _ previous: SetupRecord?, force: Bool,
-        changed: (SetupRecord) -> Void
+        _ volume: Volume, _ environment: (EnvironmentPlan.User) -> [String: String], _ previous: SetupRecord?,
+        force: Bool, changed: (SetupRecord) -> Void
     ) throws(LinuxError) -> SetupRecord {
-        let script = SetupScript.fetch(
-            options.script, from: volume.mountPoint, mountID: volume.mountID, to: options.runtimeDirectory + "/setup",
-            owners: options.allowedOwners, probe: probe, milliseconds: options.volumeMilliseconds)
-        switch script.finding {
-        case .absent: return try finish(SetupRecord(state: .absent, containerStart: start.key, reason: script.reason))
-        case .refused: return try finish(SetupRecord(state: .refused, containerStart: start.key, reason: script.reason))
-        case .ready: break
+        let request = SetupRequest(
+            mountPoint: volume.mountPoint, mountID: volume.mountID, script: options.script,
+            directory: options.directory, copies: options.runtimeDirectory + "/setup", owners: options.allowedOwners,
+            isStrict: options.isStrict, user: options.user)
+        let scripts: [SetupScript]
+        do throws(SetupRequest.Failure) {
+            scripts = try request.fetch(probe, milliseconds: options.volumeMilliseconds)
+        } catch {
+            return try finish(SetupRecord(state: .refused, containerStart: start.key, reason: error.reason))
+        }
+        if scripts.isEmpty {
+            return try finish(
+                absent(
+                    "there is no \(options.script) on the volume"
+                        + (options.directory.isEmpty ? "" : ", and nothing in \(options.directory)")))
         }
         var record = SetupRecord(state: .running, containerStart: start.key)
-        if let previous, previous.sha256 == script.sha256, !force {
-            // A script whose end was not seen is tried once more; one that keeps taking the agent down is not.
-            guard previous.exitCode == nil, previous.state == .failed, previous.pid != nil, previous.attempt < 2 else {
-                return previous
-            }
-            record.attempt = previous.attempt
+        // Whatever became of a script, it is not run a second time: nobody knows whether it may be.
+        let known = force ? [] : previous?.scripts ?? []
+        record.scripts = scripts.map { script in
+            // A refusal is always looked at anew.
+            known.first {
+                script.finding == .ready && $0.name == script.name && $0.sha256 == script.sha256 && $0.state != nil
+            } ?? SetupRecord.Script(script)
         }
-        record.attempt += 1
-        record.sha256 = script.sha256
+        let waiting = scripts.indices.filter { record.scripts?[$0].state == nil }
+        if waiting.isEmpty {
+            record.log = previous?.log
+            record.summarize()
+            if let previous, previous.scripts == record.scripts { return previous }
+            return try finish(record)
+        }
+        try run(waiting.map { ($0, scripts[$0]) }, volume, environment, &record, changed)
+        if let failure = keepLog(volume) { record.warnings.append("the log was not copied to the volume: \(failure)") }
+        return try finish(record)
+    }
+
+    /// Runs scripts one after the other; one that fails does not stop the next, as boot goes on after every failed step.
+    private func run(
+        _ scripts: [(index: Int, script: SetupScript)], _ volume: Volume,
+        _ environment: (EnvironmentPlan.User) -> [String: String], _ record: inout SetupRecord,
+        _ changed: (SetupRecord) -> Void
+    ) throws(LinuxError) {
         record.log = logPath
-        record.warnings = script.warnings
         record.startedAt = Timestamp.text(milliseconds: clock.realtimeMilliseconds())
-        let begin = clock.boottime()
         // Written before the start: after a crash here the script counts as started.
         record.pid = 0
         try record.save(recordPath)
-        unlink(logPath)
-        do {
-            let (child, reader) = try launch(script, volume, environment)
-            record.pid = child.pid
-            record.pidStart = ProcessStat.of(child.pid)?.startTicks
-            try record.save(recordPath)
-            changed(record)
-            let termination = wait(for: child, begin: begin, &record, changed)
-            record.exitCode = termination.shellStatus
-            if record.state != .timeout {
-                record.state = termination == .exited(0) ? .succeeded : .failed
-                record.reason = Self.reason(termination, warnings: record.warnings)
+        let begin = clock.boottime()
+        // Who may read the log besides root: the user whose output it is.
+        let users = Set(scripts.compactMap(\.script.user?.uid))
+        let run = SetupRun(options: options, probe: probe, clock: clock, begin: begin)
+        let output = try run.openLog(logPath, owner: geteuid() == 0 && users.count == 1 ? users.first : nil)
+        for (index, script) in scripts {
+            func update(_ entry: SetupRecord.Script, pid: Int32? = nil) {
+                record.scripts?[index] = entry
+                if let state = entry.state, state.isRunning {
+                    (record.state, record.reason) = (state, entry.reason)
+                    if let pid { (record.pid, record.pidStart) = (pid, ProcessStat.of(pid)?.startTicks) }
+                } else if entry.state == .timeout {
+                    (record.state, record.reason) = (.timeout, entry.reason)
+                }
+                // A full disk must not end the run; the end of it is saved again.
+                try? record.save(recordPath)
+                if entry.exitCode == nil { changed(record) }
             }
-            record.durationMilliseconds = (clock.boottime() - begin) / 1_000_000
-            drain(reader)
-        } catch {
-            record.state = .failed
-            record.reason = error.description
-            record.pid = nil
+            if scripts.count > 1 { output.say(script.name) }
+            run.perform(script, in: volume.mountPoint, environment, output, update)
         }
+        record.durationMilliseconds = (clock.boottime() - begin) / 1_000_000
+        record.summarize()
         // Known before the volume is asked again: that may take its time.
         try record.save(recordPath)
-        let name =
-            "setup-\(Timestamp.compact(milliseconds: clock.realtimeMilliseconds()))-\(hostName())-\(getpid()).log"
-        if access(logPath, F_OK) == 0,
-            let failure = SetupLog.keep(
-                logPath, on: volume.mountPoint, mountID: volume.mountID, name: name, probe: probe,
-                milliseconds: options.volumeMilliseconds)
-        {
-            record.warnings.append("the log was not copied to the volume: \(failure)")
-        }
-        return try finish(record)
+        output.drain(milliseconds: options.drainMilliseconds)
+    }
+
+    private func keepLog(_ volume: Volume) -> String? {
+        guard SetupLog.files(logPath).contains(where: { access($0, F_OK) == 0 }) else { return nil }
+        let time = Timestamp.compact(milliseconds: clock.realtimeMilliseconds())
+        return SetupLog.keep(
+            logPath, on: volume.mountPoint, mountID: volume.mountID,
+            name: "setup-\(time)-\(hostName())-\(getpid()).log",
+            probe: probe, milliseconds: options.volumeMilliseconds)
     }
 
     private func finish(_ record: SetupRecord) throws(LinuxError) -> SetupRecord {
@@ -195,97 +239,8 @@ public struct SetupRunner: Sendable {
         return record
     }
 
-    private static func reason(_ termination: ChildProcess.Termination, warnings: [String]) -> String? {
-        let hint = warnings.isEmpty ? "" : " (\(warnings.joined(separator: "; ")))"
-        switch termination {
-        case .exited(0): return nil
-        case .exited(let status): return "it ended with status \(status)\(hint)"
-        case .signalled(let signal): return "signal \(signal) ended it\(hint)"
-        }
-    }
-
     /// The lock of a running setup, nil while another process has it; it is free again when its holder dies.
     private func lock() -> LockFile? { LockFile(options.runtimeDirectory + "/setup.lock") }
-
-    private func launch(
-        _ script: SetupScript, _ volume: Volume, _ environment: [String: String]
-    ) throws(LinuxError) -> (script: ChildProcess, reader: ChildProcess) {
-        var ends: [Int32] = [0, 0]
-        let made = clinux_pipe(&ends)
-        guard made == 0 else { throw LinuxError("create pipe for", logPath, code: -made) }
-        let output = Descriptor(owning: ends[0])
-        let input = Descriptor(owning: ends[1])
-        var specification = probe.specification("setup-log", [logPath, "\(options.logLimit)"])
-        specification.descriptors.input = output.number
-        let reader = try ChildProcess.spawn(specification)
-        var environment = environment
-        environment["PATH"] = environment["PATH"] ?? PodFacts.defaultPath
-        environment["HOME"] = environment["HOME"] ?? "/root"
-        environment["DEBIAN_FRONTEND"] = environment["DEBIAN_FRONTEND"] ?? "noninteractive"
-        let child = try ChildProcess.spawn(
-            .init(
-                executable: script.interpreter[0], arguments: script.interpreter.dropFirst() + [script.path],
-                environment: environment,
-                workingDirectory: volume.mountPoint, descriptors: (nil, input.number, input.number)))
-        return (child, reader)
-    }
-
-    /// Waits for the script's own process, watching time limit and signs of life.
-    private func wait(
-        for child: ChildProcess, begin: UInt64, _ record: inout SetupRecord, _ changed: (SetupRecord) -> Void
-    ) -> ChildProcess.Termination {
-        var signs = SignsOfLife(limitNanoseconds: UInt64(options.stallMilliseconds) * 1_000_000, now: begin)
-        var killAt: UInt64?
-        while true {
-            if let termination = child.wait(milliseconds: options.pollMilliseconds) { return termination }
-            let now = clock.boottime()
-            if let limit = options.timeoutMilliseconds, record.state != .timeout,
-                now - begin >= UInt64(limit) * 1_000_000
-            {
-                child.signalGroup(SIGTERM)
-                killAt = now + UInt64(options.graceMilliseconds) * 1_000_000
-                record.state = .timeout
-                record.reason = "it was ended after \(limit / 1000) s (setup.timeout_s)"
-                changed(record)
-            } else if let time = killAt, now >= time {
-                child.signalGroup(SIGKILL)
-                killAt = nil
-            } else if record.state != .timeout {
-                let stalled = signs.observe(output: logSize(), cpuTicks: Self.cpuTicks(ofSession: child.pid), now: now)
-                let state: SetupRecord.State = stalled ? .stalled : .running
-                guard state != record.state else { continue }
-                record.state = state
-                record.reason =
-                    stalled
-                    ? "it has neither written nor computed for \(options.stallMilliseconds / 1000) s; it still runs"
-                    : nil
-                try? record.save(recordPath)
-                changed(record)
-            }
-        }
-    }
-
-    private func logSize() -> UInt64 { (try? FileStatus(logPath).size) ?? 0 }
-
-    /// The CPU time of all processes in a session, which is the script's and that of what it started.
-    private static func cpuTicks(ofSession session: Int32) -> UInt64 {
-        guard let directory = opendir("/proc") else { return 0 }
-        defer { closedir(directory) }
-        var ticks: UInt64 = 0
-        while let entry = readdir(directory) {
-            let pid = withUnsafePointer(to: entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { Int32(String(cString: $0)) }
-            }
-            if let pid, let stat = ProcessStat.of(pid), stat.session == session { ticks &+= stat.cpuTicks }
-        }
-        return ticks
-    }
-
-    /// Gives the log's reader a moment; when background processes keep it, a thread reaps it at its end.
-    private func drain(_ reader: ChildProcess) {
-        if reader.wait(milliseconds: options.drainMilliseconds) != nil { return }
-        _ = try? DedicatedThread(name: "setup-log", stackSize: 64 << 10) { _ = reader.wait() }
-    }
 
     private func hostName() -> String {
         var name = [CChar](repeating: 0, count: 65)
@@ -296,24 +251,14 @@ public struct SetupRunner: Sendable {
     }
 }
 
-/// Decides from output and CPU time whether a script still does something.
-struct SignsOfLife {
-    private let limit: UInt64
-    private var since: UInt64
-    private var output: UInt64 = 0
-    private var cpuTicks: UInt64 = 0
-
-    init(limitNanoseconds: UInt64, now: UInt64) {
-        limit = limitNanoseconds
-        since = now
-    }
-
-    /// Takes the figures of one moment; true when neither changed for the limit.
-    mutating func observe(output: UInt64, cpuTicks: UInt64, now: UInt64) -> Bool {
-        if output != self.output || cpuTicks != self.cpuTicks {
-            (self.output, self.cpuTicks, since) = (output, cpuTicks, now)
-        }
-        return now - since >= limit
+extension SetupRecord.Script {
+    /// What is known of a script before its turn.
+    init(_ script: SetupScript) {
+        self.init(name: script.name)
+        sha256 = script.finding == .ready ? script.sha256 : nil
+        user = script.user?.name
+        warnings = script.warnings
+        if script.finding == .refused { (state, reason) = (.refused, script.reason) }
     }
 }
 

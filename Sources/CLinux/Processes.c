@@ -33,6 +33,11 @@ char **clinux_arguments(void) {
     return arguments;
 }
 
+void clinux_close_from(int first) {
+    if (syscall(SYS_close_range, (unsigned)first, ~0U, 0) != 0)
+        for (int descriptor = first; descriptor < 4096; descriptor++) close(descriptor);
+}
+
 int clinux_set_subreaper(void) {
     return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
@@ -114,8 +119,7 @@ static _Noreturn void run_service(const struct clinux_start *start) {
     dup2(start->output, STDOUT_FILENO);
     empty_input();
     // Pipes and sockets that the command inherits must not be held open by its sibling.
-    if (syscall(SYS_close_range, 3U, ~0U, 0) != 0)
-        for (int descriptor = 3; descriptor < 4096; descriptor++) close(descriptor);
+    clinux_close_from(3);
     for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);

@@ -88,6 +88,58 @@ public struct HelloRequest: Sendable, Equatable, Codable {
     }
 }
 
+/// Steps of a pod's boot that the control plane lets run. It can only switch off: what the pod's own configuration switches
+/// off stays off.
+public struct BootFeatures: Sendable, Equatable, Codable {
+    /// Waiting for an expected volume.
+    public var volumeWait: Bool
+    /// Noting on the volume which volume it is and which pod uses it.
+    public var lease: Bool
+    /// Putting back what was captured.
+    public var restore: Bool
+    /// Variables for sessions.
+    public var environment: Bool
+    /// The volume's set-up scripts.
+    public var setup: Bool
+
+    /// Makes features; all are on unless told otherwise.
+    public init(
+        volumeWait: Bool = true, lease: Bool = true, restore: Bool = true, environment: Bool = true, setup: Bool = true
+    ) {
+        self.volumeWait = volumeWait
+        self.lease = lease
+        self.restore = restore
+        self.environment = environment
+        self.setup = setup
+    }
+
+    /// Their names as they are written.
+    public enum CodingKeys: String, CodingKey, CaseIterable, Sendable {
+        case lease, restore, environment, setup
+        case volumeWait = "volume_wait"
+    }
+
+    /// Reads features; one that is missing is on.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        func isOn(_ key: CodingKeys) throws -> Bool { try container.decodeIfPresent(Bool.self, forKey: key) ?? true }
+        self.init(
+            volumeWait: try isOn(.volumeWait), lease: try isOn(.lease), restore: try isOn(.restore),
+            environment: try isOn(.environment), setup: try isOn(.setup))
+    }
+
+    /// Switches one off.
+    public mutating func switchOff(_ feature: CodingKeys) {
+        switch feature {
+        case .volumeWait: volumeWait = false
+        case .lease: lease = false
+        case .restore: restore = false
+        case .environment: environment = false
+        case .setup: setup = false
+        }
+    }
+}
+
 /// The answer to a hello.
 public struct HelloAnswer: Sendable, Equatable, Codable {
     /// The volume that the pod should find.
@@ -128,12 +180,14 @@ public struct HelloAnswer: Sendable, Equatable, Codable {
     public var subscription: Subscription?
     /// The volume that the subscription attached, if any.
     public var expectedVolume: ExpectedVolume?
+    /// What of the boot the pod may do; nil leaves all of it to the pod's configuration.
+    public var features: BootFeatures?
 
     /// Makes an answer.
     public init(
         serverTime: Timestamp, sampleIntervalMilliseconds: UInt64, intervalMilliseconds: UInt64,
         reportIntervalMilliseconds: UInt64, durable: [DurableMark], snapshot: Snapshot? = nil,
-        subscription: Subscription? = nil, expectedVolume: ExpectedVolume? = nil
+        subscription: Subscription? = nil, expectedVolume: ExpectedVolume? = nil, features: BootFeatures? = nil
     ) {
         self.serverTime = serverTime
         self.sampleIntervalMilliseconds = sampleIntervalMilliseconds
@@ -143,10 +197,11 @@ public struct HelloAnswer: Sendable, Equatable, Codable {
         self.snapshot = snapshot
         self.subscription = subscription
         self.expectedVolume = expectedVolume
+        self.features = features
     }
 
     enum CodingKeys: String, CodingKey {
-        case durable, snapshot, subscription
+        case durable, snapshot, subscription, features
         case serverTime = "server_time"
         case sampleIntervalMilliseconds = "sample_interval_ms"
         case intervalMilliseconds = "interval_ms"
@@ -165,5 +220,6 @@ public struct HelloAnswer: Sendable, Equatable, Codable {
         try container.encode(snapshot, forKey: .snapshot)
         try container.encode(subscription, forKey: .subscription)
         try container.encode(expectedVolume, forKey: .expectedVolume)
+        try container.encode(features, forKey: .features)
     }
 }

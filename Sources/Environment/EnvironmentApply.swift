@@ -42,11 +42,14 @@ public struct EnvironmentApply: Sendable {
     ///   - root: put before `/etc`, home directories and the state directory; for tests. The pod's running programs are then
     ///     left alone.
     ///   - programs: the running programs behind layers; nil for the pod's.
+    ///   - holdLoginSeconds: `boot.hold_login_s`.
     public init(
         runtimeDirectory: String = "/run/packet-agent", stateDirectory: String = "/var/lib/packet-agent",
-        disabled: [String] = [], root: String = "", programs: LayerPrograms? = nil
+        disabled: [String] = [], root: String = "", programs: LayerPrograms? = nil, holdLoginSeconds: Int = 0
     ) {
-        places = EnvironmentPlaces(runtimeDirectory: runtimeDirectory, root: root)
+        var places = EnvironmentPlaces(runtimeDirectory: runtimeDirectory, root: root)
+        places.holdLoginSeconds = holdLoginSeconds
+        self.places = places
         self.disabled = disabled
         self.programs = programs ?? (root.isEmpty ? .system(places) : .none)
         journal = ChangeJournal(stateDirectory: root + stateDirectory)
@@ -59,7 +62,8 @@ public struct EnvironmentApply: Sendable {
             runtimeDirectory: configuration.agent.runtimeDirectory, stateDirectory: configuration.agent.stateDirectory,
             // Switched off altogether nothing of ours stays in anybody's files.
             disabled: configuration.environment.enabled
-                ? configuration.environment.disabledLayers : AgentConfiguration.Environment.layers, root: root)
+                ? configuration.environment.disabledLayers : AgentConfiguration.Environment.layers, root: root,
+            holdLoginSeconds: configuration.boot.holdLoginSeconds)
     }
 
     /// The renderer that programs of this room and the command line use for a plan.

@@ -26,11 +26,11 @@ public struct ProbeProgram: Sendable {
         return .init(executable: executable, arguments: self.arguments + [name] + arguments, environment: environment)
     }
 
-    /// Runs a probe and captures what it writes.
-    public func run(_ name: String, _ arguments: [String], milliseconds: Int) throws(LinuxError)
+    /// Runs a probe and captures what it writes, up to `limit` bytes.
+    public func run(_ name: String, _ arguments: [String], milliseconds: Int, limit: Int = 1 << 20) throws(LinuxError)
         -> ChildProcess.Captured
     {
-        try ChildProcess.capture(specification(name, arguments), milliseconds: milliseconds)
+        try ChildProcess.capture(specification(name, arguments), limit: limit, milliseconds: milliseconds)
     }
 
     /// The probes of this room by name, for the `probe` command: each gets its arguments and returns an exit code.

@@ -46,6 +46,8 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var warnAtRiskMiB = 1024
         /// Seconds that boot waits for an expected volume.
         public var volumeWaitSeconds = 30
+        /// Whether each volume gets a note of which volume it is and which pod uses it (`.packet`).
+        public var lease = true
         /// Milliseconds after which a volume that does not answer is called stuck.
         public var probeTimeoutMilliseconds = 1500
     }
@@ -76,10 +78,26 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var enabled = true
         /// Its path relative to the volume.
         public var script = "setup.sh"
-        /// Seconds after which it is ended; 0 for no limit.
+        /// The directory on the volume whose `*.sh` run after it, in the order of their names; empty for none.
+        public var directory = "setup.d"
+        /// Who runs a script: `owner` for its owner, or a user's name or number.
+        public var user = "owner"
+        /// Whether a script is refused when others can write a directory above it.
+        public var strict = false
+        /// Seconds after which they are ended; 0 for no limit.
         public var timeoutSeconds = 0
+        /// MiB of output that are kept, the newest.
+        public var logLimitMiB = 10
         /// Users whose script is run besides root and the owner of the volume's root.
         public var allowedOwners: [Int] = []
+    }
+
+    /// What boot waits for, and what waits for boot.
+    public struct Boot: Sendable, Equatable {
+        /// Seconds for the control plane's answer to the agent's hello, which may switch steps off and name the volume.
+        public var controlPlaneWaitSeconds = 5
+        /// Seconds that an interactive login waits until boot is over; 0 for not at all.
+        public var holdLoginSeconds = 0
     }
 
     /// GPU sampling.
@@ -156,6 +174,8 @@ public struct AgentConfiguration: Sendable, Equatable {
     public var environment = Environment()
     /// The volume's set-up script.
     public var setup = Setup()
+    /// What boot waits for, and what waits for boot.
+    public var boot = Boot()
     /// GPU sampling.
     public var gpu = GPU()
     /// Metrics for Prometheus.

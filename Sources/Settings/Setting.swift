@@ -81,6 +81,9 @@ public struct Setting: Sendable {
         .integer(
             "storage", "volume_wait_s", \.storage.volumeWaitSeconds, 0...3600,
             "Seconds that boot waits for an expected volume."),
+        .boolean(
+            "storage", "lease", \.storage.lease,
+            "Note on each volume which volume it is and which pod uses it (.packet)."),
         .integer(
             "storage", "probe_timeout_ms", \.storage.probeTimeoutMilliseconds, 100...30_000,
             "Milliseconds after which a silent volume is stuck."),
@@ -98,12 +101,31 @@ public struct Setting: Sendable {
             check: oneOf(AgentConfiguration.Environment.layers)),
         .boolean("setup", "enabled", \.setup.enabled, "Run the volume's set-up script at boot."),
         .string("setup", "script", \.setup.script, "The script's path relative to the volume.", check: relative),
+        .string(
+            "setup", "directory", \.setup.directory,
+            "Directory on the volume whose *.sh run after the script, in the order of their names; empty for none.",
+            check: relativeOrEmpty),
+        .string(
+            "setup", "user", \.setup.user,
+            "Who runs a script: owner for the user who owns it, or a user's name or number, such as root."),
+        .boolean(
+            "setup", "strict", \.setup.strict,
+            "Refuse a script when others can write a directory above it, instead of warning."),
         .integer(
             "setup", "timeout_s", \.setup.timeoutSeconds, 0...604_800,
-            "Seconds after which the script is ended; 0 for no limit."),
+            "Seconds after which the scripts are ended; 0 for no limit."),
+        .integer(
+            "setup", "log_limit_mib", \.setup.logLimitMiB, 1...1024,
+            "MiB of the scripts' output that are kept, the newest."),
         .integers(
             "setup", "allowed_owners", \.setup.allowedOwners,
             "Users (uid) whose script is run besides root and the volume's owner."),
+        .integer(
+            "boot", "control_plane_wait_s", \.boot.controlPlaneWaitSeconds, 0...60,
+            "Seconds that boot waits for the control plane, which may switch steps off and name the volume."),
+        .integer(
+            "boot", "hold_login_s", \.boot.holdLoginSeconds, 0...3600,
+            "Seconds that an interactive login waits until boot is over; 0 for not at all."),
         .boolean("gpu", "enabled", \.gpu.enabled, "Sample GPUs through NVML."),
         .string("gpu", "library", \.gpu.library, "NVML's name or path, as for dlopen(3)."),
         .integer(
@@ -238,6 +260,10 @@ public struct Setting: Sendable {
 
     private static func absoluteOrEmpty(_ text: String) throws(Refusal) {
         if !text.isEmpty { try absolute(text) }
+    }
+
+    private static func relativeOrEmpty(_ text: String) throws(Refusal) {
+        if !text.isEmpty { try relative(text) }
     }
 
     private static func url(_ text: String) throws(Refusal) {

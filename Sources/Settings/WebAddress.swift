@@ -31,7 +31,7 @@ public struct WebAddress: Sendable, Equatable {
         }
         let authority = text.dropFirst(scheme.count).prefix { $0 != "/" }
         guard !authority.contains("@") else {
-            throw Refusal(reason: "must not hold a user name or password; secrets have files of their own")
+            throw Refusal(reason: "must not hold a user name or password; credentials go into files of their own")
         }
         guard let host = Self.host(authority) else {
             throw Refusal(reason: "must name a host, and a port from 1 to 65535 if any")

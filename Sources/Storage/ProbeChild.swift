@@ -12,7 +12,7 @@ extension StorageProbe {
     public static func main(arguments: [String]) -> Int32 {
         guard let answer = answer(arguments: arguments), var line = try? Array(JSONEncoder().encode(answer)) else {
             let usage = Array(
-                "usage: packet-agent probe statfs|resolve|examine PATH [--proc DIRECTORY] [--lease BASE64] [--attachment BASE64]\n"
+                "usage: packet-agent probe statfs|resolve|examine PATH [--proc DIRECTORY] [--lease|--look BASE64] [--attachment BASE64]\n"
                     .utf8)
             _ = write(2, usage, usage.count)
             return 64
@@ -29,6 +29,7 @@ extension StorageProbe {
         }
         var procRoot = "/proc"
         var lease: VolumeLease?
+        var renews = true
         var attachment: VolumeAttachment?
         func decode<T: Decodable>(_ value: String) -> T? {
             Data(base64Encoded: value).flatMap { try? JSONDecoder().decode(T.self, from: $0) }
@@ -37,7 +38,9 @@ extension StorageProbe {
             guard let value = arguments.popFirst() else { return nil }
             switch option {
             case "--proc": procRoot = value
-            case "--lease": lease = decode(value)
+            case "--lease", "--look":
+                lease = decode(value)
+                renews = option == "--lease"
             case "--attachment": attachment = decode(value)
             default: return nil
             }
@@ -48,7 +51,9 @@ extension StorageProbe {
         case "examine":
             guard let lease, let volume = path.text else { return nil }
             var result = ProbeAnswer()
-            result.examination = VolumeExaminer(volume: volume, lease: lease, attachment: attachment).examine()
+            result.examination = VolumeExaminer(
+                volume: volume, lease: lease, attachment: attachment, renews: renews
+            ).examine()
             return result
         default: return nil
         }

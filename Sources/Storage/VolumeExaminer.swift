@@ -21,9 +21,12 @@ struct VolumeExaminer {
     private var directory: String
     let lease: VolumeLease
     let attachment: VolumeAttachment?
+    /// Whether the lease is taken; else only seen.
+    let renews: Bool
     private static let limit = 64 << 10
 
-    init(volume: String, lease: VolumeLease, attachment: VolumeAttachment? = nil) {
+    init(volume: String, lease: VolumeLease, attachment: VolumeAttachment? = nil, renews: Bool = true) {
+        self.renews = renews
         directory = volume + "/.packet"
         self.lease = lease
         self.attachment = attachment
@@ -114,9 +117,11 @@ struct VolumeExaminer {
         if let old, old.pod != lease.pod, isAlive(path, old) {
             // The holder keeps the lease and learns of us.
             found.otherPod = old
+            guard renews else { return }
             if lease.ended == nil { try AtomicFile.write(encode(lease), to: asking) } else { unlink(asking) }
             return
         }
+        guard renews else { return }
         if let old, old.start != lease.start { found.previous = old }
         try AtomicFile.write(encode(lease), to: path)
         if let contender: VolumeLease = read(asking) {

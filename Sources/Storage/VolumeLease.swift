@@ -167,13 +167,16 @@ public struct VolumeExamination: Codable, Sendable, Equatable {
 extension StorageProbe {
     /// Renews the lease on a volume and tries what programs rely on. Writes to `.packet` on the volume, in the child only.
     ///
-    /// - Parameter attachment: what the control plane says that is mounted there; nil when it says nothing.
+    /// - Parameters:
+    ///   - attachment: what the control plane says that is mounted there; nil when it says nothing.
+    ///   - renews: false to leave the lease as it is and only see who has it.
     public func examine(
-        _ mount: Mount, lease: VolumeLease, attachment: VolumeAttachment? = nil
+        _ mount: Mount, lease: VolumeLease, attachment: VolumeAttachment? = nil, renews: Bool = true
     ) -> Outcome<VolumeExamination> {
         func encode(_ value: some Encodable) -> String? { (try? JSONEncoder().encode(value))?.base64EncodedString() }
         guard let lease = encode(lease) else { return .failed("the lease cannot be written as JSON") }
-        let more = ["--lease", lease] + (attachment.flatMap(encode).map { ["--attachment", $0] } ?? [])
+        let more =
+            [renews ? "--lease" : "--look", lease] + (attachment.flatMap(encode).map { ["--attachment", $0] } ?? [])
         return ask("examine", mount.mountPoint, on: mount, more: more) { $0.examination }
     }
 }

@@ -1,3 +1,4 @@
+import AgentService
 import Environment
 import FoundationEssentials
 import Glibc
@@ -6,11 +7,12 @@ import Settings
 
 /// What every command starts from: the environment and the configuration.
 enum Context {
-    /// Reads the configuration; mistakes are told in one line each and their defaults used.
+    /// Reads the configuration, less what the control plane has switched off; mistakes are told in one line each and their
+    /// defaults used.
     static func load() -> AgentConfiguration {
         let loaded = loadQuietly()
         for error in loaded.errors { Terminal.writeError("packet-agent: \(error)") }
-        return loaded.configuration
+        return loaded.configuration.allowedByControlPlane()
     }
 
     /// Reads the configuration for commands that show its mistakes themselves.

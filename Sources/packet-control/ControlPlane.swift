@@ -17,6 +17,8 @@ struct ControlPlane: Sendable {
     let store: Store
     let teams: TokenFile
     var intervals = Intervals()
+    /// What of the boot pods may do; nil leaves it to them.
+    var features: BootFeatures?
     var logger: Logger
     /// Wall time: labels, and the authority for allocations.
     var now: @Sendable () -> Timestamp = { Timestamp.now() }

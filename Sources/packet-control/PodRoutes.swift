@@ -41,7 +41,7 @@ extension ControlPlane {
                 reportIntervalMilliseconds: intervals.report,
                 durable: try await store.marks(
                     ofPod: pod.uid, including: [hello.epoch, hello.prevEpoch].compactMap(\.self)),
-                snapshot: snapshot, subscription: subscription, expectedVolume: expected))
+                snapshot: snapshot, subscription: subscription, expectedVolume: expected, features: features))
     }
 
     /// `POST /v1/pods/{pod}/usage`: answered only after the batch is on disk.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ControlPlaneAPI
 import HTTPTypes
 import Hummingbird
 import LinuxKit
@@ -30,6 +31,12 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Time between two reports that agents are told, in milliseconds (1000 to 3600000).")
     var reportIntervalMs: UInt64 = 60_000
 
+    @Option(
+        parsing: .upToNextOption,
+        help: "Steps that pods leave out of their boot: volume_wait, lease, restore, environment, setup.",
+        transform: Self.feature)
+    var bootWithout: [BootFeatures.CodingKeys] = []
+
     func validate() throws {
         guard Address(listen) != nil else {
             throw ValidationError("--listen takes HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080")
@@ -41,6 +48,18 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
+    private static func feature(_ name: String) throws -> BootFeatures.CodingKeys {
+        guard let feature = BootFeatures.CodingKeys(rawValue: name) else {
+            let names = BootFeatures.CodingKeys.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("boot has no step \(name); there are \(names)")
+        }
+        return feature
+    }
+
+    private var features: BootFeatures? {
+        bootWithout.isEmpty ? nil : bootWithout.reduce(into: BootFeatures()) { $0.switchOff($1) }
+    }
+
     func run() async throws {
         guard let address = Address(listen) else { throw ExitCode(64) }
         var logger = Logger(label: "packet-control", factory: StreamLogHandler.standardError(label:))
@@ -50,7 +69,8 @@ struct ServeCommand: AsyncParsableCommand {
             let store = try Store(path: database)
             let plane = ControlPlane(
                 store: store, teams: teams,
-                intervals: .init(sample: sampleIntervalMs, usage: intervalMs, report: reportIntervalMs), logger: logger)
+                intervals: .init(sample: sampleIntervalMs, usage: intervalMs, report: reportIntervalMs),
+                features: features, logger: logger)
             try await plane.application(address: address) { [portFile, logger] port in
                 logger.notice("listening", metadata: ["host": "\(address.host)", "port": "\(port)"])
                 guard let portFile else { return }

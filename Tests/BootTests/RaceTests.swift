@@ -32,26 +32,29 @@ import Testing
     }
 
     /// The text that would run; nil when nothing would.
-    private func fetch(_ script: String) throws -> String? {
-        let found = SetupScript.read(
-            script, from: volume, mountID: nil, to: scratch.path + "/copies", owners: [])
-        return found.finding == .ready ? try LocalFile.readText(found.path) : nil
+    private func fetch(_ script: String, _ way: VolumeOpening.Way) throws -> String? {
+        let request = SetupRequest(
+            mountPoint: volume, script: script, directory: "", copies: scratch.path + "/copies", owners: [],
+            isStrict: false, user: "owner", way: way)
+        guard let found = try SetupSource(request).scripts().first, found.finding == .ready else { return nil }
+        return try LocalFile.readText(found.path)
     }
 
-    @Test(arguments: ["evil.sh", "link.sh", "open.sh", "fifo.sh"])
-    func onlyTheTrustedScriptEverRuns(other: String) throws {
-        try race("setup.sh", ("setup.sh", other))
+    @Test(arguments: ["evil.sh", "link.sh", "open.sh", "fifo.sh"], [VolumeOpening.Way.kernel, .walk])
+    func onlyTheTrustedScriptEverRuns(other: String, way: VolumeOpening.Way) throws {
+        try race("setup.sh", ("setup.sh", other), way)
     }
 
-    @Test(arguments: ["evil-d", "link-d"]) func onlyTheTrustedDirectoryIsEverEntered(other: String) throws {
-        try race("d/setup.sh", ("d", other))
+    @Test(arguments: ["evil-d", "link-d"], [VolumeOpening.Way.kernel, .walk])
+    func onlyTheTrustedDirectoryIsEverEntered(other: String, way: VolumeOpening.Way) throws {
+        try race("d/setup.sh", ("d", other), way)
     }
 
-    private func race(_ script: String, _ pair: (String, String)) throws {
+    private func race(_ script: String, _ pair: (String, String), _ way: VolumeOpening.Way) throws {
         let racer = try Racer([(volume + "/" + pair.0, volume + "/" + pair.1)])
         var (good, refused) = (0, 0)
         for _ in 0..<Racer.tries {
-            guard let text = try fetch(script) else {
+            guard let text = try fetch(script, way) else {
                 refused += 1
                 continue
             }

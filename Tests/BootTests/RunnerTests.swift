@@ -19,11 +19,14 @@ import Testing
         try AtomicFile.write("b\n".utf8, to: root + "/proc/sys/kernel/random/boot_id")
         try AtomicFile.write(LocalFile.read("/proc/self/stat"), to: root + "/proc/1/stat")
         try AtomicFile.write("#!/bin/sh\necho \"$HF_HOME $NAME\"\nexit 3\n".utf8, to: mount + "/setup.sh", mode: 0o755)
-        var configuration = AgentConfiguration()
-        configuration.agent.runtimeDirectory = root + "/run"
+        let configuration = {
+            var configuration = AgentConfiguration()
+            configuration.agent.runtimeDirectory = root + "/run"
+            return configuration
+        }()
         let looks = Mutex(0)
         var effects = BootRunner.Effects.system(
-            configuration: configuration,
+            configuration: { configuration },
             inspectMounts: {
                 let first = looks.withLock {
                     $0 += 1
@@ -41,11 +44,11 @@ import Testing
             states.withLock { if $0.last != report.state { $0.append(report.state) } }
             write(report)
         }
-        let report = BootRunner(effects: effects, waitSeconds: 30, setupEnabled: true).run()
+        let report = BootRunner(effects: effects, options: .init(waitSeconds: 30)).run()
 
         #expect(report.state == .degraded, "\(report)")
         #expect(states.withLock { $0 } == [.waiting, .setup, .degraded])
-        #expect(report.steps.map(\.state) == [.done, .done, .done, .failed], "\(report)")
+        #expect(report.steps.map(\.state) == [.done, .done, .done, .done, .failed], "\(report)")
         #expect(report.steps.last?.detail?.contains("status 3") == true)
         #expect(BootReport.load(runtimeDirectory: root + "/run") == report)
         #expect(try LocalFile.readText(root + "/run/setup.log") == mount + "/huggingface value\n")
@@ -56,6 +59,12 @@ import Testing
             .init(executable: "/bin/sh", arguments: ["-c", command], environment: ["HOME": "/root"]),
             milliseconds: 20_000)
         #expect(String(decoding: login.output, as: UTF8.self) == mount + "/.packet/cache/pip")
+
+        // One line for whoever logs in; the state of the boot itself is over.
+        let line = try LocalFile.readText(root + "/run/login.boot")
+        #expect(line.hasPrefix("Boot failed at setup: it ended with status 3"))
+        #expect(line.hasSuffix("See: packet-agent status\n"))
+        #expect(access(root + "/run/booting", F_OK) != 0)
 
         let text = try LocalFile.readText(root + "/run/boot.json")
         for key in ["\"schema\" : \"packet-agent/boot/1\"", "\"started_at\"", "\"duration_ms\"", "\"detail\""] {

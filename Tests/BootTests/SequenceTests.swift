@@ -19,27 +19,28 @@ private func record(_ state: SetupRecord.State, reason: String? = nil) -> SetupR
     SetupRecord(state: state, containerStart: "x", reason: reason)
 }
 
+private let examined = BootSequence.Event.examined(detail: "volume x", problems: [])
 private let applied = BootSequence.Event.environmentApplied(detail: "9 variables", problems: [])
 
 @Suite struct SequenceTests {
     @Test func aVolumeThatIsThereIsUsedAtOnce() {
-        var sequence = BootSequence(waitSeconds: 30, setupEnabled: true)
+        var sequence = BootSequence(.init(waitSeconds: 30))
         #expect(sequence.handle(.start, at: at(0)) == [.inspectMounts])
+        #expect(sequence.handle(facts([volume(.ready)]), at: at(0)) == [.examine(volume(.ready))])
         #expect(
-            sequence.handle(facts([volume(.ready)]), at: at(0))
-                == [.applyEnvironment(volume(.ready), why: "the only volume")])
+            sequence.handle(examined, at: at(0)) == [.applyEnvironment(volume(.ready), why: "the only volume")])
         #expect(sequence.handle(applied, at: at(1)) == [.runSetup(volume(.ready))])
         #expect(sequence.report.state == .setup)
         #expect(sequence.handle(.setup(record(.succeeded)), at: at(5)).isEmpty)
         #expect(sequence.report.state == .ready)
-        #expect(sequence.report.steps.map(\.name) == ["mounts", "volume", "environment", "setup"])
-        #expect(sequence.report.steps.map(\.state) == [.done, .done, .done, .done])
+        #expect(sequence.report.steps.map(\.name) == ["mounts", "volume", "identity", "environment", "setup"])
+        #expect(sequence.report.steps.allSatisfy { $0.state == .done })
         #expect(sequence.report.steps.last?.durationMilliseconds == 4000)
         #expect(sequence.report.steps.first?.startedAt == "2023-11-14T22:13:20Z")
     }
 
     @Test func anExpectedVolumeIsWaitedForUntilTheDeadline() {
-        var sequence = BootSequence(waitSeconds: 30, setupEnabled: true)
+        var sequence = BootSequence(.init(waitSeconds: 30))
         let missing = facts([volume(.missing)], primary: nil)
         _ = sequence.handle(.start, at: at(0))
         #expect(sequence.handle(missing, at: at(0)) == [.waitForMounts(milliseconds: 30_000)])
@@ -57,12 +58,11 @@ private let applied = BootSequence.Event.environmentApplied(detail: "9 variables
     }
 
     @Test func aVolumeThatComesLateIsStillUsed() {
-        var sequence = BootSequence(waitSeconds: 30, setupEnabled: true)
+        var sequence = BootSequence(.init(waitSeconds: 30))
         _ = sequence.handle(.start, at: at(0))
         _ = sequence.handle(facts([volume(.missing)], primary: nil), at: at(0))
-        #expect(
-            sequence.handle(facts([volume(.ready)]), at: at(7))
-                == [.applyEnvironment(volume(.ready), why: "the only volume")])
+        #expect(sequence.handle(facts([volume(.ready)]), at: at(7)) == [.examine(volume(.ready))])
+        _ = sequence.handle(examined, at: at(7))
         _ = sequence.handle(applied, at: at(7))
         _ = sequence.handle(.setup(record(.absent)), at: at(7))
         #expect(sequence.report.state == .ready)
@@ -70,7 +70,7 @@ private let applied = BootSequence.Event.environmentApplied(detail: "9 variables
     }
 
     @Test func aStuckVolumeIsLookedAtEverySecondAndNeverUsed() {
-        var sequence = BootSequence(waitSeconds: 30, setupEnabled: true)
+        var sequence = BootSequence(.init(waitSeconds: 30))
         _ = sequence.handle(.start, at: at(0))
         #expect(sequence.handle(facts([volume(.stuck)]), at: at(0)) == [.waitForMounts(milliseconds: 1000)])
         #expect(
@@ -79,7 +79,7 @@ private let applied = BootSequence.Event.environmentApplied(detail: "9 variables
     }
 
     @Test func withoutAnyVolumeTheRestGoesOn() {
-        var sequence = BootSequence(waitSeconds: 30, setupEnabled: true)
+        var sequence = BootSequence(.init(waitSeconds: 30))
         _ = sequence.handle(.start, at: at(0))
         let none = facts([], primary: nil, why: "no volume is mounted")
         #expect(sequence.handle(none, at: at(0)) == [.applyEnvironment(nil, why: "no volume is mounted")])
@@ -90,7 +90,7 @@ private let applied = BootSequence.Event.environmentApplied(detail: "9 variables
     }
 
     @Test func aReadOnlyVolumeGetsNoEnvironmentButItsScript() {
-        var sequence = BootSequence(waitSeconds: 30, setupEnabled: true)
+        var sequence = BootSequence(.init(waitSeconds: 30))
         _ = sequence.handle(.start, at: at(0))
         #expect(
             sequence.handle(facts([volume(.readOnly)]), at: at(0))
@@ -100,9 +100,10 @@ private let applied = BootSequence.Event.environmentApplied(detail: "9 variables
 
     @Test(arguments: [.refused, .failed, .timeout] as [SetupRecord.State])
     func aScriptThatFailsDegradesAndStopsNothing(state: SetupRecord.State) {
-        var sequence = BootSequence(waitSeconds: 30, setupEnabled: true)
+        var sequence = BootSequence(.init(waitSeconds: 30))
         _ = sequence.handle(.start, at: at(0))
         _ = sequence.handle(facts([volume(.ready)]), at: at(0))
+        _ = sequence.handle(examined, at: at(0))
         _ = sequence.handle(applied, at: at(0))
         _ = sequence.handle(.setup(record(.stalled, reason: "silent")), at: at(1))
         #expect(sequence.report.steps.last?.state == .running)
@@ -113,7 +114,7 @@ private let applied = BootSequence.Event.environmentApplied(detail: "9 variables
     }
 
     @Test func unreadableMountsAndABrokenEnvironmentAreReportedAndTheScriptStepStillComes() {
-        var sequence = BootSequence(waitSeconds: 30, setupEnabled: true)
+        var sequence = BootSequence(.init(waitSeconds: 30))
         _ = sequence.handle(.start, at: at(0))
         #expect(
             sequence.handle(.mountsFailed("no /proc"), at: at(0))
@@ -125,23 +126,95 @@ private let applied = BootSequence.Event.environmentApplied(detail: "9 variables
     }
 
     @Test func setupCanBeSwitchedOff() {
-        var sequence = BootSequence(waitSeconds: 0, setupEnabled: false)
+        var sequence = BootSequence(.init(waitSeconds: 0, off: ["setup": "setup.enabled"]))
         _ = sequence.handle(.start, at: at(0))
         _ = sequence.handle(facts([volume(.ready)]), at: at(0))
+        _ = sequence.handle(examined, at: at(0))
         #expect(sequence.handle(applied, at: at(0)).isEmpty)
         #expect(sequence.report.state == .ready)
+        #expect(sequence.report.steps.last?.detail == "switched off (setup.enabled)")
+    }
+
+    @Test func theControlPlaneMaySwitchStepsOffAndIsNotWaitedForForEver() {
+        var sequence = BootSequence(.init(waitSeconds: 30, asksControlPlane: true, restores: true))
+        #expect(sequence.handle(.start, at: at(0)) == [.askControlPlane])
+        let off = ["identity", "restore", "environment", "setup"].reduce(into: [:]) { $0[$1] = "by the control plane" }
+        let left = BootSequence.Options(waitSeconds: 0, off: off, restores: true)
+        #expect(sequence.handle(.controlPlane(left), at: at(1)) == [.inspectMounts])
+        // Switched off, the environment is still asked: what was put in must be taken out.
+        #expect(
+            sequence.handle(facts([volume(.ready)]), at: at(1))
+                == [.applyEnvironment(volume(.ready), why: "the only volume")])
+        #expect(sequence.handle(applied, at: at(1)).isEmpty)
+        #expect(sequence.report.state == .ready)
+        let skipped = sequence.report.steps.filter { $0.state == .skipped }
+        #expect(skipped.map(\.name) == ["identity", "restore", "environment", "setup"])
+        #expect(skipped.allSatisfy { $0.detail == "switched off (by the control plane)" })
+
+        var silent = BootSequence(.init(waitSeconds: 30, asksControlPlane: true))
+        _ = silent.handle(.start, at: at(0))
+        #expect(silent.handle(.controlPlane(nil), at: at(5)) == [.inspectMounts])
+        #expect(silent.report.steps.first?.state == .skipped)
+        #expect(
+            silent.handle(facts([volume(.missing)], primary: nil), at: at(5)) == [.waitForMounts(milliseconds: 30_000)])
+    }
+
+    @Test func whatWasCapturedIsRestoredBeforeTheEnvironment() {
+        var sequence = BootSequence(.init(waitSeconds: 30, restores: true))
+        _ = sequence.handle(.start, at: at(0))
+        _ = sequence.handle(facts([volume(.ready)]), at: at(0))
+        #expect(sequence.handle(examined, at: at(0)) == [.restore(volume(.ready))])
+        #expect(sequence.report.state == .restoring)
+        #expect(
+            sequence.handle(.restored(detail: nil, problems: ["no room"]), at: at(9))
+                == [.applyEnvironment(volume(.ready), why: "the only volume")])
+        #expect(sequence.report.state == .setup)
+        _ = sequence.handle(applied, at: at(9))
+        _ = sequence.handle(.setup(record(.succeeded)), at: at(9))
+        #expect(sequence.report.state == .degraded)
+    }
+
+    @Test func aFailedBootIsOneLineForWhoLogsIn() {
+        var sequence = BootSequence(.init(waitSeconds: 30))
+        _ = sequence.handle(.start, at: at(0))
+        _ = sequence.handle(facts([volume(.ready)]), at: at(0))
+        #expect(sequence.report.failure == nil)
+        _ = sequence.handle(.examined(detail: nil, problems: ["pod b uses /mnt/v too"]), at: at(0))
+        _ = sequence.handle(applied, at: at(0))
+        #expect(sequence.report.failure == nil, "not before it is over")
+        _ = sequence.handle(.setup(record(.failed, reason: String(repeating: "x", count: 999))), at: at(1))
+        #expect(
+            sequence.report.failure
+                == "Boot failed at identity: pod b uses /mnt/v too (and 1 more). See: packet-agent status")
+
+        var long = BootSequence(.init(waitSeconds: 30, off: ["identity": "storage.lease"]))
+        _ = long.handle(.start, at: at(0))
+        _ = long.handle(facts([volume(.ready)]), at: at(0))
+        _ = long.handle(applied, at: at(0))
+        _ = long.handle(.setup(record(.failed, reason: String(repeating: "x", count: 999))), at: at(1))
+        #expect((long.report.failure ?? "").count < 240)
     }
 
     @Test func everyOrderOfMountStatesEndsAndNeverUsesADeadVolume() {
         var generator = SystemRandomNumberGenerator()
         let states: [BootVolume.State] = [.ready, .readOnly, .stuck, .missing]
         for _ in 0..<500 {
-            var sequence = BootSequence(waitSeconds: Int.random(in: 0...5, using: &generator), setupEnabled: true)
+            var sequence = BootSequence(
+                .init(waitSeconds: Int.random(in: 0...5, using: &generator), restores: .random(using: &generator)))
             var actions = sequence.handle(.start, at: at(0))
             var second: UInt64 = 0
             while let action = actions.first, second < 50 {
                 second += 1
                 switch action {
+                case .askControlPlane: actions = sequence.handle(.controlPlane(nil), at: at(second))
+                case .examine(let volume), .restore(let volume):
+                    #expect(volume.state == .ready)
+                    let problems = Bool.random(using: &generator) ? ["x"] : []
+                    let isExamined = action == .examine(volume)
+                    actions = sequence.handle(
+                        isExamined
+                            ? .examined(detail: nil, problems: problems) : .restored(detail: nil, problems: problems),
+                        at: at(second))
                 case .inspectMounts:
                     let volumes = (0..<Int.random(in: 0...3, using: &generator)).map { _ in
                         volume(states.randomElement(using: &generator) ?? .ready, expected: .random(using: &generator))

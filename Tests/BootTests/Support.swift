@@ -6,14 +6,26 @@ import Testing
 
 /// The rooms' probes, run in a real child process: this test program started again with one test that is the child.
 @Suite struct BootChildSide {
+    /// What the test program itself prints must not come into the output of what it becomes: that waits at 3 and 4.
     static let probe = ProbeProgram(
-        executable: "/proc/self/exe",
-        arguments: ["--testing-library", "swift-testing", "--filter", "BootTests.BootChildSide", "--"])
+        executable: "/bin/sh",
+        arguments: ["-c", "exec 3>&1 4>&2 >/dev/null 2>&1; exec \"$0\" \"$@\"", program] + [
+            "--testing-library", "swift-testing", "--filter", "BootTests.BootChildSide", "--",
+        ])
+    private static let program =
+        realpath("/proc/self/exe", nil).map { path in
+            defer { free(path) }
+            return String(cString: path)
+        } ?? "/proc/self/exe"
     private static let arguments = CommandLine.arguments.split(separator: "--", maxSplits: 1).dropFirst().first
         .map(Array.init)
 
     @Test(.enabled(if: arguments != nil)) func runsOneProbe() throws {
         let arguments = try #require(Self.arguments)
+        for number in [Int32(1), 2] {
+            dup2(number + 2, number)
+            close(number + 2)
+        }
         if arguments.first == "host" {
             // A whole runner, to be killed in the middle.
             exit(SetupPod(path: arguments[1]).run().state == .succeeded ? 0 : 1)
@@ -31,6 +43,8 @@ final class Scratch: Sendable {
     init() throws {
         var template = Array("/tmp/boot.XXXXXX".utf8CString)
         path = try #require(mkdtemp(&template).map { String(cString: $0) })
+        // Scripts of other users run below it.
+        chmod(path, 0o755)
     }
 
     deinit {
@@ -71,7 +85,8 @@ struct SetupPod {
     func run(
         force: Bool = false, environment: [String: String] = [:], changed: (SetupRecord) -> Void = { _ in }
     ) -> SetupRecord {
-        runner.run(volume: .init(mountPoint: volume), environment: environment, force: force, changed: changed)
+        runner.run(
+            volume: .init(mountPoint: volume), environment: { _ in environment }, force: force, changed: changed)
     }
 
     var log: String { (try? LocalFile.readText(runner.logPath)) ?? "" }

@@ -91,11 +91,18 @@ func value<Value: Decodable>(_ type: Value.Type, _ text: String) throws -> Value
             reportIntervalMilliseconds: 60_000, durable: [.init(epoch: "e", throughSeq: 3)])
         #expect(
             try text(answer) == """
-                {"durable":[{"epoch":"e","through_seq":3}],"expected_volume":null,"interval_ms":60000,\
-                "report_interval_ms":60000,"sample_interval_ms":1000,"server_time":"1970-01-01T00:00:00.000Z",\
+                {"durable":[{"epoch":"e","through_seq":3}],"expected_volume":null,"features":null,\
+                "interval_ms":60000,"report_interval_ms":60000,"sample_interval_ms":1000,"server_time":"1970-01-01T00:00:00.000Z",\
                 "snapshot":null,"subscription":null}
                 """)
         #expect(try value(HelloAnswer.self, text(answer)) == answer)
+    }
+
+    @Test func aBootFeatureThatIsNotNamedIsOn() throws {
+        var features = BootFeatures()
+        features.switchOff(.setup)
+        #expect(try value(BootFeatures.self, #"{"setup":false,"something_new":false}"#) == features)
+        #expect(try value(BootFeatures.self, text(features)) == features)
     }
 
     @Test func onlyARefusedTerminationNamesWhatIsAtRisk() throws {

@@ -103,6 +103,9 @@ int clinux_set_thread_name(const char *name);
 // posix_spawn_file_actions_addchdir_np(3), glibc 2.29.
 int clinux_spawn_chdir(posix_spawn_file_actions_t *actions, const char *path);
 
+// close_range(2), Linux 5.9, else close(2) one by one: every descriptor from `first` on.
+void clinux_close_from(int first);
+
 // execvpe(3): replaces the program; returns -errno when it could not.
 int clinux_execvpe(const char *program, char *const arguments[], char *const environment[]);
 

@@ -5,8 +5,9 @@ import Settings
 extension Check {
     static let setupChecks: [Check] = [
         Check(
-            "setup.script", "The volume's set-up script",
-            why: "It is run as root at every container start, so only a script that nobody else can change is run.",
+            "setup.script", "The volume's set-up scripts",
+            why:
+                "It is run at every container start, often as root, so only a script that nobody else can change is run.",
             mend: "Give the script to root or to the volume's owner and take write permission from all others."
         ) { facts in
             guard facts.configuration.configuration.setup.enabled else {
@@ -22,7 +23,7 @@ extension Check {
             }
         },
         Check(
-            "setup.result", "How the set-up script went",
+            "setup.result", "How the set-up scripts went",
             why: "What it should have installed is missing when it failed.",
             mend: "Read packet-agent setup logs, mend the script, then packet-agent setup run --force.",
             requires: ["setup.script"]

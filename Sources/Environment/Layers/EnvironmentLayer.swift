@@ -62,7 +62,11 @@ public struct EnvironmentPlaces: Sendable, Equatable {
     public let runtimeDirectory: String
     /// Put before `/etc` and home directories; for tests.
     public let root: String
+    /// `boot.hold_login_s`: seconds that an interactive login waits until boot is over; 0 for not at all.
+    public var holdLoginSeconds = 0
 
+    /// Exists while boot goes on.
+    public var bootingFlag: String { runtimeDirectory + "/booting" }
     /// Exists while the volume answers; programs test it.
     public var readyFlag: String { runtimeDirectory + "/volume.ready" }
     /// The one rendered POSIX file.
@@ -71,6 +75,8 @@ public struct EnvironmentPlaces: Sendable, Equatable {
     public var pythonFile: String { runtimeDirectory + "/env.py" }
     /// What an interactive login shell shows: lines of a time and a text, kept by the daemon.
     public var loginFile: String { runtimeDirectory + "/login" }
+    /// What it shows above that, in red: one line, there while the last boot has failed in a step.
+    public var bootLoginFile: String { runtimeDirectory + "/login.boot" }
     /// What was set in systemd's manager, as `NAME=VALUE` lines ended by NUL.
     public var managerFile: String { runtimeDirectory + "/systemd-environment" }
 }

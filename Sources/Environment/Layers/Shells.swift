@@ -68,10 +68,31 @@ extension EnvironmentLayer {
 
     private static func loginLines(_ context: LayerContext) -> [UInt8] {
         let login = String(decoding: ShellQuoting.posix(context.places.loginFile.utf8), as: UTF8.self)
+        let boot = String(decoding: ShellQuoting.posix(context.places.bootLoginFile.utf8), as: UTF8.self)
+        // The only thing that ever waits for boot, and only when it is told to.
+        let seconds = context.places.holdLoginSeconds
+        let booting = String(decoding: ShellQuoting.posix(context.places.bootingFlag.utf8), as: UTF8.self)
+        let hold = """
+            packet_agent_left=\(seconds)
+            while [ -e \(booting) ] && [ "$packet_agent_left" -gt 0 ]; do
+                sleep 1
+                packet_agent_left=$((packet_agent_left - 1))
+            done
+            unset packet_agent_left
+
+            """
         // Interactive shells only, and with the shell's own means: no login waits for a program of ours or for a volume.
         return Array(
             """
-            case $- in *i*) if [ -s \(login) ]; then
+            case $- in *i*) \(seconds > 0 ? hold : "")if [ -s \(boot) ] && read -r packet_agent_text <\(boot); then
+                if [ -t 1 ] && [ -z "${NO_COLOR-}" ] && [ "${TERM-dumb}" != dumb ]; then
+                    printf '\\033[31m%s\\033[0m\\n' "$packet_agent_text"
+                else
+                    printf '%s\\n' "$packet_agent_text"
+                fi
+                unset packet_agent_text
+            fi
+            if [ -s \(login) ]; then
                 while read -r packet_agent_at packet_agent_text; do
                     case $packet_agent_at in '' | *[!0-9]*) continue ;; esac
                     packet_agent_at=$(((${EPOCHSECONDS:-$(date +%s)} - packet_agent_at) / 60))

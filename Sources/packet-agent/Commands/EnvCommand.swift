@@ -102,9 +102,16 @@ struct EnvCommand: ParsableCommand {
 struct ExecCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "exec", abstract: "Run a command with the variables that point tools at the volume.",
-        discussion:
-            "Exit status: the command's own; 125 when it could not be prepared, 126 not executable, 127 not found.")
+        discussion: """
+            With --wait the command starts when boot is over or the time is up, whatever boot came to: as an image's \
+            entrypoint, packet-agent init -- packet-agent exec --wait=600 -- CMD.
 
+            Exit status: the command's own; 125 when it could not be prepared, 126 not executable, 127 not found.
+            """)
+
+    @Option(
+        defaultAsFlag: StatusCommand.usualWait, parsing: .scanningForValue,
+        help: "Wait until boot is over, at most so many seconds (--wait=SECONDS).") var wait: Int?
     @Argument(parsing: .captureForPassthrough, help: "The command and its arguments.") var command: [String]
 
     func run() throws {
@@ -112,7 +119,9 @@ struct ExecCommand: ParsableCommand {
         guard let program = words.first else {
             throw ValidationError("a command is needed: packet-agent exec -- CMD [ARG...]")
         }
-        let plan = (try? PodView.gather(Context.load()))?.environmentPlan(findsPythons: false)
+        let configuration = Context.load()
+        if let wait { _ = BootPass.waitForEnd(configuration, seconds: wait) }
+        let plan = (try? PodView.gather(configuration))?.environmentPlan(findsPythons: false)
         var entries = ProcessEnvironment.entries
         if let plan {
             entries = ExecEnvironment.merge(plan, intoEntries: entries, user: Context.environmentUser)

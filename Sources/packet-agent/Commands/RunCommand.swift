@@ -24,12 +24,18 @@ struct RunCommand: AsyncParsableCommand {
 struct BootCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "boot", abstract: "One boot pass: wait for the volume, write the environment, run setup.sh.",
-        discussion: "Exit status: 0 ready; 1 degraded or failed, with the reason.")
+        discussion: """
+            A step that fails is reported and the next one is done. When a boot is going on already, its end is waited for.
+
+            Exit status: 0 ready; 1 degraded or failed, with the reason.
+            """)
 
     @Flag(help: "Print the report as JSON.") var json = false
 
     func run() throws {
-        let report = BootPass.run(Context.load())
+        let loaded = Context.loadQuietly()
+        for error in loaded.errors { Terminal.writeError("packet-agent: \(error)") }
+        let report = BootPass.run(loaded.configuration)
         if json {
             try Terminal.write(json: report)
         } else {

@@ -15,7 +15,12 @@ struct StatusCommand: AsyncParsableCommand {
         discussion: "With --wait the exit status is 0 when boot is ready, 1 degraded or failed, 2 when the time is up.")
 
     @Flag(help: "Print JSON.") var json = false
-    @Option(help: "Wait until boot is over, at most so many seconds (--wait=SECONDS).") var wait: Int?
+    @Option(
+        defaultAsFlag: Self.usualWait, parsing: .scanningForValue,
+        help: "Wait until boot is over, at most so many seconds (--wait=SECONDS; 600 when not said).") var wait: Int?
+
+    /// Seconds for `--wait` without a number.
+    static let usualWait = 600
 
     func run() async throws {
         let configuration = Context.load()
@@ -53,9 +58,12 @@ struct StatusCommand: AsyncParsableCommand {
         } else {
             Terminal.write("agent     not running")
         }
-        Terminal.write("boot      \(document.bootState)")
+        Terminal.write("boot      \(document.bootSummary)")
+        for reason in document.bootFailures { Terminal.write("          \(TerminalText.escape(reason))") }
         if case .object(let setup) = document.setup, case .string(let state)? = setup["state"] {
-            Terminal.write("setup     \(TerminalText.escape(state))")
+            var line = "setup     \(TerminalText.escape(state))"
+            if case .string(let reason)? = setup["reason"] { line += ": \(TerminalText.escape(reason))" }
+            Terminal.write(line)
         }
         for volume in document.volumes {
             Terminal.write("volume    \(TerminalText.escape(volume.mountPoint)) \(volume.state.rawValue)")
