@@ -34,13 +34,13 @@ private var spoolSeeds: [[UInt8]] {
         Segment.header() + Segment.frame(startOf: epoch, seq: 0) + stored.flatMap { Segment.frame($0) }
         + Segment.frame(state)
     let later = Segment.header() + Segment.frame(startOf: epoch, seq: 3) + Segment.frame(state)
-    // Numbers that nothing can follow, and a hole as large as one is filled.
+    // Numbers that nothing can follow, and a hole of many records.
     var last = SpoolState(podUID: "pod", epoch: epoch, nextSeq: .max, acknowledged: [epoch: .max])
     let end =
         Segment.header() + Segment.frame(startOf: epoch, seq: .max)
         + Segment.frame(StoredRecord(epoch: epoch, seq: .max, bytes: stored[0].bytes)) + Segment.frame(last)
     last.acknowledged = [:]
-    last.nextSeq = 99_000
+    last.nextSeq = 500
     let hole = Segment.header() + Segment.frame(startOf: epoch, seq: 0) + Segment.frame(stored[0]) + Segment.frame(last)
     // The mode byte: as it is, with mended checksums, and in two halves.
     return [[0] + whole, [1] + whole, [0x81] + whole + later, [0] + end, [0] + hole]
