@@ -181,14 +181,16 @@ extension DeviceReader {
                 visit.suspect.append("processes")
                 continue
             }
+            attribution.begin(isFirst: isFirst, count: list.count)
             found =
                 (found ?? [])
                 + list.map {
                     GPUProcess(
                         pid: $0.pid, kind: kind, memoryBytes: $0.memory,
-                        name: ProcessAttribution.name($0.pid, in: visit.context.processDirectory))
+                        name: attribution.name($0.pid, in: visit.context.processDirectory))
                 }
         }
+        attribution.end(Set((found ?? []).lazy.map(\.pid)))
         return found
     }
 }

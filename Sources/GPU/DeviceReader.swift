@@ -62,6 +62,7 @@ final class DeviceReader {
     private var clockReasons: UInt64?
     var memoryClock: Int?
     var details: GPUDetails?
+    var attribution = ProcessAttribution()
 
     init(_ device: GPUDevice, _ handle: nvmlDevice_t?, parent: nvmlDevice_t? = nil, _ history: DeviceHistory) {
         self.device = device

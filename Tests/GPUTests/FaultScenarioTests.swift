@@ -1,3 +1,5 @@
+import Glibc
+import LinuxKit
 import Testing
 
 @testable import GPU
@@ -70,6 +72,34 @@ import Testing
         let processes = try #require(sampler.tick().samples.first?.details?.processes)
         #expect(processes.map(\.pid) == [100, 200, 4_194_304])
         #expect(processes.map(\.memoryBytes) == [512 << 20, nil, 64 << 20])
+    }
+
+    @Test func aProcessWithManyDescriptorsIsFoundWithoutALongLook() throws {
+        var template = Array("/tmp/gpu-device.XXXXXX".utf8CString)
+        let device = try #require(mkdtemp(&template).map { String(cString: $0) }) + "/device0"
+        defer {
+            unlink(device)
+            rmdir(String(device.dropLast("/device0".utf8.count)))
+        }
+        // This process stands in for one that opened much before its GPU.
+        let many = (0..<300).map { _ in open("/dev/null", O_RDONLY | O_CLOEXEC) }
+        defer { for number in many { close(number) } }
+        let opened = try Descriptor(opening: device, O_RDWR | O_CREAT, mode: 0o600)
+        #expect(many.allSatisfy { $0 >= 0 } && opened.number >= 300)
+        let pid = UInt32(getpid())
+        var attribution = ProcessAttribution(devicePrefix: device)
+        func look(isFirst: Bool = false) -> String? {
+            attribution.begin(isFirst: isFirst, count: 1)
+            defer { attribution.end([pid]) }
+            return attribution.name(pid, in: "/proc")
+        }
+        #expect(look() == nil, "the budget is smaller")
+        let rounds = Int(opened.number) / ProcessAttribution.budget + 1
+        #expect((0..<rounds).map { _ in look() }.contains { $0 != nil })
+        // Once found, it is found at once.
+        #expect((0..<3).map { _ in look() }.allSatisfy { $0 != nil })
+        attribution = ProcessAttribution(devicePrefix: device)
+        #expect(look(isFirst: true) != nil, "the first look has time")
     }
 
     // MARK: counters going backwards
