@@ -66,7 +66,7 @@ struct SetupRun {
             entry.exitCode = end?.shellStatus
             if entry.state != .timeout {
                 entry.state = end == .exited(0) ? .succeeded : .failed
-                entry.reason = Self.reason(end, warnings: entry.warnings)
+                entry.reason = Self.reason(end)
             }
         } catch {
             entry.state = .failed
@@ -143,12 +143,11 @@ struct SetupRun {
         }
     }
 
-    private static func reason(_ termination: ChildProcess.Termination?, warnings: [String]) -> String? {
-        let hint = warnings.isEmpty ? "" : " (\(warnings.joined(separator: "; ")))"
-        return switch termination {
+    private static func reason(_ termination: ChildProcess.Termination?) -> String? {
+        switch termination {
         case .exited(0): nil
-        case .exited(let status): "it ended with status \(status)\(hint)"
-        case .signalled(let signal): "signal \(signal) ended it\(hint)"
+        case .exited(let status): "it ended with status \(status)"
+        case .signalled(let signal): "signal \(signal) ended it"
         case nil: "it could not be ended"
         }
     }

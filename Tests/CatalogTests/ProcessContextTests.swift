@@ -14,10 +14,14 @@ import Testing
     private func spawn(
         _ program: String, _ arguments: [String], environment: [String: String], output: Int32? = nil
     ) throws -> ChildProcess {
-        try ChildProcess.spawn(
+        let child = try ChildProcess.spawn(
             .init(
                 executable: program, arguments: arguments, environment: environment, workingDirectory: directory,
                 descriptors: (nil, output, nil)))
+        // posix_spawn(3) returns when the child has let the parent's memory go, which is before its own has arguments and an
+        // environment; one that has ended already has none.
+        for _ in 0..<1000 where try LocalFile.read("/proc/\(child.pid)/cmdline").isEmpty { usleep(1000) }
+        return child
     }
 
     @Test func aProcessIsSeenAsItWasStarted() throws {

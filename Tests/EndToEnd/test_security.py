@@ -89,11 +89,14 @@ class Secrets(PodWithControlPlane):
         for command in COMMANDS:
             result = self.inside(
                 "sh", "-c",
-                # What our processes look like from outside, while the command runs.
-                '"$@" & child=$!; while kill -0 $child 2>/dev/null; do for p in /proc/[0-9]*; do '
-                'case $(readlink $p/exe) in */packet-agent*) cat $p/cmdline >> /tmp/arguments; '
-                "grep -qz '^probe$' $p/cmdline && cat $p/environ >> /tmp/environments;; esac; done 2>/dev/null; "
-                "sleep 0.02; done; wait $child", "sh", "packet-agent", *command)
+                # What our processes look like from outside, while the command runs. A probe (its name is that of
+                # /proc/self/exe) lives for milliseconds: nothing is started to look who is there. `setup-exec` becomes the
+                # user's script and has the user's variables.
+                '"$@" & child=$!; while kill -0 $child 2>/dev/null; do for p in /proc/[0-9]*; do read -r name < $p/comm; '
+                'case $name in packet-agent*|exe) cat $p/cmdline >> /tmp/arguments; '
+                "grep -qz '^probe$' $p/cmdline && ! grep -qz '^setup-exec$' $p/cmdline && cat $p/environ >> /tmp/environments;; "
+                "esac; done 2>/dev/null; "
+                "done; wait $child", "sh", "packet-agent", *command)
             outputs[" ".join(command)] = result.stdout + result.stderr
             self.assertNotEqual(result.returncode, 64, f"{command}: {result.stderr}")
         outputs["arguments"] = self.file("/tmp/arguments") or ""
