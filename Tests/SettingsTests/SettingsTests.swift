@@ -145,6 +145,10 @@ import Testing
 }
 
 @Suite(.enabled(if: getuid() == 0)) struct ConfigurationPermissionTests {
+    @Test func noFileAtAllCanBeSaidAsDevNull() {
+        #expect(AgentConfiguration.load(path: "/dev/null", environment: [:]).errors.isEmpty)
+    }
+
     private func load(mode: UInt32, uid: UInt32 = 0, gid: UInt32 = 0) throws -> AgentConfiguration.Loaded {
         var template = Array("/tmp/settings.XXXXXX".utf8CString)
         let directory = try #require(mkdtemp(&template).map { String(cString: $0) })
