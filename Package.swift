@@ -52,6 +52,7 @@ var targets: [Target] = [
     cRoom("CLinux"),
     cRoom("CNVML"),
     cRoom("CSystemd"),
+    .target(name: "CZlib", cSettings: cSettings, linkerSettings: [.linkedLibrary("z")]),
     room("Effects", []),
     room("LinuxKit", ["CLinux", "CSystemd", "Effects", system, logging]),
     room("Init", ["CLinux", "Effects", "LinuxKit"]),
@@ -68,7 +69,7 @@ var targets: [Target] = [
     room("UsageRecord", ["LinuxKit"]),
     room("Metering", ["Effects", "UsageRecord"]),
     room("Ledger", ["UsageRecord"]),
-    room("Telemetry", ["GPU"]),
+    room("Telemetry", ["CZlib", "GPU", "Metering"]),
     room("GPUView", ["GPU"]),
     room("ControlPlaneAPI", ["UsageRecord"]),
     .target(

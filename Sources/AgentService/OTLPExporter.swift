@@ -106,7 +106,7 @@ final class OTLPExporter: Service {
     private func encode(_ body: (inout OTLPMetrics, GPUSnapshot, UInt64) -> [UInt8]?) -> [UInt8]? {
         guard let snapshot = snapshot() else { return nil }
         let bytes = work.withLock { body(&$0.metrics, snapshot, Self.wallNanoseconds(clock)) }
-        return settings.compression == "gzip" ? bytes.map { Gzip.compress($0) } : bytes
+        return settings.compression == "gzip" ? bytes.flatMap { Gzip.compress($0) } : bytes
     }
 
     /// Sends one batch until it is settled.

@@ -1,3 +1,5 @@
+import Metering
+
 /// Decides what becomes of a batch of OTLP metrics: events in, decisions out, no network (opentelemetry-proto,
 /// docs/specification.md, OTLP/HTTP).
 ///
@@ -59,7 +61,7 @@ public struct OTLPDelivery: Sendable {
             finish()
             return success(body)
         case .status(let status, let header, let body) where Self.retryable.contains(status):
-            asked = header.flatMap { RetryAfter.milliseconds($0, wall: wall) }
+            asked = header.flatMap { RetryAfter.milliseconds($0, now: wall &* 1000) }
             _ = body
         case .status(let status, _, _):
             finish()
@@ -103,36 +105,5 @@ public struct OTLPDelivery: Sendable {
         // A receiver may say any number.
         rejectedPoints &+= UInt64(rejected)
         return .partlyRejected(points: rejected, reason: message)
-    }
-}
-
-/// The `Retry-After` header: seconds, or a date (RFC 9110, 10.2.3 and 5.6.7).
-enum RetryAfter {
-    /// No receiver means to be left alone for longer than a day.
-    static let most: Int64 = 86_400
-
-    static func milliseconds(_ header: String, wall: Int64) -> UInt64? {
-        let text = header.drop { $0 == " " }
-        let seconds = Int64(text) ?? date(text).map { $0 - wall }
-        return seconds.map { UInt64(min(max($0, 0), most)) * 1000 }
-    }
-
-    /// `Wed, 21 Oct 2015 07:28:00 GMT` as seconds since 1970.
-    private static func date(_ text: Substring) -> Int64? {
-        let words = text.split(separator: " ")
-        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        guard words.count == 6, words[5] == "GMT", let day = Int64(words[1]), (1...31).contains(day),
-            let month = months.firstIndex(of: String(words[2])), let year = Int64(words[3]),
-            (1970...9999).contains(year)
-        else { return nil }
-        let time = words[4].split(separator: ":").compactMap { Int64($0) }
-        guard time.count == 3, (0...23).contains(time[0]), (0...59).contains(time[1]), (0...60).contains(time[2]) else {
-            return nil
-        }
-        // Days since 1970-03-01 with years that start in March, so that leap days come last.
-        let (m, y) = (Int64(month) + 1, month < 2 ? year - 1 : year)
-        let dayOfYear = (153 * (m > 2 ? m - 3 : m + 9) + 2) / 5 + day - 1
-        let days = y * 365 + y / 4 - y / 100 + y / 400 + dayOfYear - 719_468
-        return days * 86_400 + time[0] * 3600 + time[1] * 60 + time[2]
     }
 }

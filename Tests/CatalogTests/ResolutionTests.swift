@@ -24,14 +24,14 @@ struct FilesInMemory: FileView {
     }
 }
 
-/// The path that a tool would use with these variables, home /home/ann, working directory /work.
+/// The path that a tool would use with these variables, home /home/ann, working directory /here.
 private func path(
     _ id: String, _ environment: [String: String] = [:], files: [String: String] = [:],
-    writable: Set<String> = ["/home/ann", "/tmp", "/work"]
+    writable: Set<String> = ["/home/ann", "/tmp", "/here"]
 ) -> String? {
     let context = ResolutionContext(
         environment: ["HOME": "/home/ann"].merging(environment) { _, new in new }, home: "/home/passwd",
-        workingDirectory: "/work", uid: 1000, userName: "ann",
+        workingDirectory: "/here", uid: 1000, userName: "ann",
         files: FilesInMemory(texts: files, writable: writable))
     guard let tool = Catalog.tool(id) else {
         Issue.record("no tool \(id)")
@@ -102,25 +102,25 @@ private func path(
     }
 
     @Test func anEmptyHomeMakesACacheInTheWorkingDirectory() {
-        #expect(path("huggingface-home", ["HF_HOME": ""]) == "/work")
-        #expect(path("huggingface-hub", ["HF_HOME": ""]) == "/work/hub")
-        #expect(path("huggingface-token", ["HF_HOME": ""]) == "/work/token")
-        #expect(path("huggingface-hub", ["XDG_CACHE_HOME": ""]) == "/work/huggingface/hub")
-        #expect(path("huggingface-hub", ["HF_HUB_CACHE": ""]) == "/work")
+        #expect(path("huggingface-home", ["HF_HOME": ""]) == "/here")
+        #expect(path("huggingface-hub", ["HF_HOME": ""]) == "/here/hub")
+        #expect(path("huggingface-token", ["HF_HOME": ""]) == "/here/token")
+        #expect(path("huggingface-hub", ["XDG_CACHE_HOME": ""]) == "/here/huggingface/hub")
+        #expect(path("huggingface-hub", ["HF_HUB_CACHE": ""]) == "/here")
     }
 
     @Test func tildeAndVariablesAreExpandedOnlyWhereTheLibraryDoes() {
         #expect(path("huggingface-hub", ["HF_HOME": "~/h"]) == "/home/ann/h/hub")
         #expect(path("huggingface-hub", ["HF_HUB_CACHE": "$HOME/${X}/$Y", "X": "x"]) == "/home/ann/x/$Y")
-        #expect(path("huggingface-xet", ["HF_XET_CACHE": "~/x"]) == "/work/~/x")
-        #expect(path("huggingface-datasets", ["HF_DATASETS_CACHE": "~/d"]) == "/work/~/d")
+        #expect(path("huggingface-xet", ["HF_XET_CACHE": "~/x"]) == "/here/~/x")
+        #expect(path("huggingface-datasets", ["HF_DATASETS_CACHE": "~/d"]) == "/here/~/d")
     }
 
     @Test func aVariableInHomeSplitsHubAndDatasets() {
         let split = ["HF_HOME": "$HOME/h"]
         #expect(path("huggingface-hub", split) == "/home/ann/h/hub")
-        #expect(path("huggingface-datasets", split) == "/work/$HOME/h/datasets")
-        #expect(path("huggingface-modules", split) == "/work/$HOME/h/modules")
+        #expect(path("huggingface-datasets", split) == "/here/$HOME/h/datasets")
+        #expect(path("huggingface-modules", split) == "/here/$HOME/h/modules")
     }
 
     @Test func theNewNameOfTheHubCacheBeatsTheOld() {
@@ -143,14 +143,14 @@ private func path(
         #expect(path("pip-cache") == "/home/ann/.cache/pip")
         #expect(path("pip-cache", ["XDG_CACHE_HOME": "/c"]) == "/c/pip")
         #expect(path("pip-cache", ["XDG_CACHE_HOME": "/c", "PIP_CACHE_DIR": "~/p"]) == "/home/ann/p")
-        #expect(path("pip-cache", ["PIP_CACHE_DIR": "p/../q"]) == "/work/q")
+        #expect(path("pip-cache", ["PIP_CACHE_DIR": "p/../q"]) == "/here/q")
     }
 
     @Test func emptyAndRelativeCacheHomesAreIgnored() {
         #expect(path("pip-cache", ["XDG_CACHE_HOME": ""]) == "/home/ann/.cache/pip")
         #expect(path("pip-cache", ["XDG_CACHE_HOME": "c"]) == "/home/ann/.cache/pip")
         #expect(path("pip-cache", ["PIP_CACHE_DIR": ""]) == "/home/ann/.cache/pip")
-        #expect(path("pip-cache", ["PIP_CACHE_DIR": "$HOME/p"]) == "/work/$HOME/p")
+        #expect(path("pip-cache", ["PIP_CACHE_DIR": "$HOME/p"]) == "/here/$HOME/p")
     }
 
     @Test func aCommandSectionBeatsTheGlobalSectionOfAStrongerFile() {
@@ -174,7 +174,7 @@ private func path(
 
     @Test func anExistingChosenFileReplacesTheUsersFiles() {
         let files = [
-            "/home/ann/.pip/pip.conf": "[global]\ncache-dir=~/mine", "/work/my.conf": "[global]\ntimeout=1",
+            "/home/ann/.pip/pip.conf": "[global]\ncache-dir=~/mine", "/here/my.conf": "[global]\ntimeout=1",
         ]
         #expect(path("pip-cache", ["PIP_CONFIG_FILE": "my.conf"], files: files) == "/home/ann/.cache/pip")
         #expect(path("pip-cache", ["PIP_CONFIG_FILE": "/missing"], files: files) == "/home/ann/mine")
@@ -189,7 +189,7 @@ private func path(
 @Suite struct OtherToolTests {
     @Test func uvRefusesAnEmptyDirectoryAndIgnoresRelativeCacheHomes() {
         #expect(path("uv-cache", ["UV_CACHE_DIR": ""]) == nil)
-        #expect(path("uv-cache", ["UV_CACHE_DIR": "c"]) == "/work/c")
+        #expect(path("uv-cache", ["UV_CACHE_DIR": "c"]) == "/here/c")
         #expect(path("uv-cache", ["UV_NO_CACHE": "1"]) == nil)
         #expect(path("uv-cache", ["XDG_CACHE_HOME": "c"]) == "/home/ann/.cache/uv")
     }
@@ -197,31 +197,31 @@ private func path(
     @Test func torchHubTakesAnEmptyCacheHome() {
         #expect(path("torch-hub") == "/home/ann/.cache/torch/hub")
         #expect(path("torch-hub", ["TORCH_HOME": "~/t"]) == "/home/ann/t/hub")
-        #expect(path("torch-hub", ["XDG_CACHE_HOME": ""]) == "/work/torch/hub")
+        #expect(path("torch-hub", ["XDG_CACHE_HOME": ""]) == "/here/torch/hub")
     }
 
     @Test func compileCachesFollowTheirOwnRules() {
         #expect(path("triton") == "/home/ann/.triton/cache")
         #expect(path("triton", ["TRITON_HOME": "/t"]) == "/t/.triton/cache")
-        #expect(path("triton", ["TRITON_CACHE_DIR": ""]) == "/work")
+        #expect(path("triton", ["TRITON_CACHE_DIR": ""]) == "/here")
         #expect(path("torch-inductor") == "/tmp/torchinductor_ann")
         #expect(path("torch-inductor", ["TMPDIR": "/scratch"], writable: ["/scratch"]) == "/scratch/torchinductor_ann")
         #expect(path("torch-inductor", ["TMPDIR": "/gone", "USER": "bob"]) == "/tmp/torchinductor_bob")
         #expect(path("vllm", ["VLLM_CACHE_ROOT": "~/v"]) == "/home/ann/v")
         #expect(path("vllm", ["XDG_CACHE_HOME": "/c"]) == "/c/vllm")
-        #expect(path("flashinfer", ["FLASHINFER_WORKSPACE_BASE": ""]) == "/work/.cache/flashinfer")
+        #expect(path("flashinfer", ["FLASHINFER_WORKSPACE_BASE": ""]) == "/here/.cache/flashinfer")
     }
 
     @Test func modelStoresDifferInWhatAnEmptyValueMeans() {
         #expect(path("modelscope", ["MODELSCOPE_CACHE": ""]) == "/home/ann/.cache/modelscope")
         #expect(path("modelscope", ["MODELSCOPE_CACHE": "~/m"]) == "/home/ann/m")
-        #expect(path("kagglehub", ["KAGGLEHUB_CACHE": ""]) == "/work")
-        #expect(path("kagglehub", ["KAGGLEHUB_CACHE": "~/k"]) == "/work/~/k")
+        #expect(path("kagglehub", ["KAGGLEHUB_CACHE": ""]) == "/here")
+        #expect(path("kagglehub", ["KAGGLEHUB_CACHE": "~/k"]) == "/here/~/k")
         #expect(path("ollama", ["OLLAMA_MODELS": " \"/m\" "]) == "/m")
         #expect(path("ollama", ["OLLAMA_MODELS": "''"]) == "/home/ann/.ollama/models")
         #expect(path("keras") == "/home/ann/.keras")
         #expect(path("keras", writable: []) == "/tmp/.keras")
-        #expect(path("keras", ["KERAS_HOME": "k"]) == "/work/k")
+        #expect(path("keras", ["KERAS_HOME": "k"]) == "/here/k")
     }
 
     @Test func nltkIgnoresItsVariableUntilTheDirectoryExists() {
@@ -233,13 +233,13 @@ private func path(
 
     @Test func theRestHasDefaultsInTheHomeOrWorkingDirectory() {
         #expect(path("gensim") == "/home/ann/gensim-data")
-        #expect(path("gensim", ["GENSIM_DATA_DIR": ""]) == "/work")
-        #expect(path("wandb-runs") == "/work/wandb")
-        #expect(path("wandb-runs", writable: ["/work", "/work/.wandb"]) == "/work/.wandb")
+        #expect(path("gensim", ["GENSIM_DATA_DIR": ""]) == "/here")
+        #expect(path("wandb-runs") == "/here/wandb")
+        #expect(path("wandb-runs", writable: ["/here", "/here/.wandb"]) == "/here/.wandb")
         #expect(path("wandb-runs", ["WANDB_DIR": "/gone"]) == "/tmp/wandb")
-        #expect(path("wandb-cache", ["WANDB_CACHE_DIR": "~/w"]) == "/work/~/w")
+        #expect(path("wandb-cache", ["WANDB_CACHE_DIR": "~/w"]) == "/here/~/w")
         #expect(path("jupyter-data", ["XDG_DATA_HOME": ""]) == "/home/ann/.local/share/jupyter")
-        #expect(path("jupyter-data", ["JUPYTER_DATA_DIR": "j"]) == "/work/j")
+        #expect(path("jupyter-data", ["JUPYTER_DATA_DIR": "j"]) == "/here/j")
     }
 
     @Test func condaTakesTheFirstListedDirectoryThatCanBeWritten() {

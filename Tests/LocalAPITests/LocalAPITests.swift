@@ -50,30 +50,6 @@ import Testing
         }
     }
 
-    @Test func connectionsBeyondTheLimitWaitAndAreServedWhenOthersEnd() async throws {
-        let answer = try await serving {
-            // Idle ones, as somebody who wants to stop the others would open.
-            var idle: [Int32] = []
-            for _ in 0..<LocalServer.maximumConnections + 8 {
-                let client = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
-                var address = sockaddr_un()
-                address.sun_family = sa_family_t(AF_UNIX)
-                withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-                let result = withUnsafePointer(to: &address) {
-                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                        connect(client, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-                    }
-                }
-                #expect(result == 0)
-                idle.append(client)
-            }
-            defer { for client in idle { close(client) } }
-            // The server drops idle connections at its deadline, and then this one's turn comes.
-            return try await LocalClient.get("/v1/status", socket: path, milliseconds: 60_000)
-        }
-        #expect(answer == Array(#"{"agent":"x"}"#.utf8))
-    }
-
     /// A page that a browser of this machine shows may have a name that its owner lets lead to 127.0.0.1 (DNS rebinding).
     @Test(arguments: [
         ("Host: localhost:9400\r\n", true), ("Host: 127.0.0.1\r\n", true), ("Host: [::1]:9400\r\n", true),
